@@ -1,0 +1,3 @@
+//! The program `muster-agent`.
+
+fn main() {}

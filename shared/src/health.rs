@@ -1,0 +1,117 @@
+//! Typed facts: health readings.
+//!
+//! A reading says how one resource fares on one check: a value out of a total, in the check's unit. The
+//! agent tells it again when it moved one step or crossed a threshold; whether that is a fault, only the
+//! collector decides.
+
+use crate::fact::Item;
+use std::collections::BTreeMap;
+
+/// The section's name.
+pub const SECTION: &str = "health";
+
+/// One kind of check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Check {
+    /// Its name: `disk_space` …
+    pub name: &'static str,
+    /// What `value` counts.
+    pub unit: &'static str,
+    /// The value from which on the agent tells at once, and the collector sees a fault.
+    pub raise: i64,
+    /// The value below which the fault has passed.
+    pub clear: i64,
+    /// How far a value must move to be told again.
+    pub step: i64,
+    /// What a person calls it.
+    pub title: &'static str,
+}
+
+/// Every check that this version knows. One line adds one.
+pub const CHECKS: &[Check] = &[
+    Check { name: "disk_space", unit: "percent", raise: 90, clear: 85, step: 1, title: "Disk space" },
+    Check { name: "disk_inodes", unit: "percent", raise: 90, clear: 85, step: 1, title: "Inodes" },
+    Check { name: "failed_unit", unit: "state", raise: 1, clear: 1, step: 1, title: "Service failed" },
+    Check { name: "memory_pressure", unit: "percent", raise: 40, clear: 20, step: 5, title: "Memory pressure" },
+    Check { name: "clock_skew", unit: "seconds", raise: 300, clear: 60, step: 30, title: "Clock skew" },
+    Check { name: "reboot_required", unit: "state", raise: 1, clear: 1, step: 1, title: "Reboot required" },
+    Check { name: "agent_cpu", unit: "permille", raise: 100, clear: 50, step: 5, title: "Agent's own CPU" },
+    Check { name: "agent_memory", unit: "kib", raise: 65_536, clear: 49_152, step: 1024, title: "Agent's own memory" },
+];
+
+/// The check of that name.
+pub fn check(name: &str) -> Option<&'static Check> {
+    CHECKS.iter().find(|check| check.name == name)
+}
+
+/// The thresholds in [`CHECKS`], by name.
+pub fn default_thresholds() -> BTreeMap<String, i64> {
+    CHECKS.iter().map(|check| (check.name.to_owned(), check.raise)).collect()
+}
+
+/// How one resource fares on one check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// The check's name.
+    pub check: String,
+    /// Which resource: a mount point, a unit; empty where there is but one.
+    pub resource: String,
+    /// The value, in the check's unit.
+    pub value: i64,
+    /// Out of how much, in bytes or pieces, where that says something.
+    pub total: Option<i64>,
+    /// The resource's lasting identity where its name may be reused: a filesystem's UUID.
+    pub identity: Option<String>,
+    /// One line for people: what exactly is the matter.
+    pub detail: Option<String>,
+}
+
+impl From<Reading> for Item {
+    /// Key: `check:resource`.
+    fn from(reading: Reading) -> Item {
+        Item { size: reading.total, ..Item::new("reading", format!("{}:{}", reading.check, reading.resource)) }
+            .with("value", Some(reading.value))
+            .with("identity", reading.identity)
+            .with("detail", reading.detail)
+    }
+}
+
+impl Reading {
+    /// Reads an item of the section back.
+    pub fn from_item(item: &Item) -> Option<Reading> {
+        let (check, resource) = item.key.split_once(':')?;
+        Some(Reading {
+            check: check.to_owned(),
+            resource: resource.to_owned(),
+            value: item.int("value")?,
+            total: item.size,
+            identity: item.text("identity").map(str::to_owned),
+            detail: item.text("detail").map(str::to_owned),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_survives_its_item() {
+        let reading = Reading {
+            check: "disk_space".into(),
+            resource: "/srv/a:b".into(),
+            value: 91,
+            total: Some(1 << 40),
+            identity: Some("uuid".into()),
+            detail: None,
+        };
+        assert_eq!(Reading::from_item(&reading.clone().into()), Some(reading));
+    }
+
+    #[test]
+    fn a_fault_clears_no_higher_than_it_is_raised() {
+        for check in CHECKS {
+            assert!(check.clear <= check.raise && check.step > 0, "{}", check.name);
+        }
+    }
+}
