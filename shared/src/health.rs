@@ -7,8 +7,14 @@
 use crate::fact::Item;
 use std::collections::BTreeMap;
 
-/// The section's name.
-pub const SECTION: &str = "health";
+/// Whether a section holds readings. Every health probe has a section of its own, so that one which fails
+/// does not take the others' readings with it.
+pub fn is_section(name: &str) -> bool {
+    name.starts_with("health_")
+}
+
+/// The section that the agent itself writes from the collector's clock, not by a probe.
+pub const SECTION_CLOCK: &str = "health_clock";
 
 /// One kind of check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -49,7 +49,7 @@ pub fn rows(section: &str) -> usize {
         "disks" => 512,
         "network" => 256,
         "usb" => 512,
-        crate::health::SECTION => 1024,
+        name if crate::health::is_section(name) => 1024,
         _ => ROWS,
     }
 }

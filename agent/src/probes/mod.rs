@@ -3,6 +3,23 @@
 //!
 //! To add a probe: a new file, and a line in [`PROBES`].
 
+pub mod cpu;
+pub mod disks;
+pub mod dpkg;
+pub mod filesystems;
+pub mod health_disks;
+pub mod health_memory;
+pub mod health_reboot;
+pub mod health_self;
+pub mod health_services;
+pub mod memory;
+pub mod network;
+pub mod os;
+pub mod ports;
+pub mod services;
+pub mod system;
+pub mod users;
+
 use crate::source::Source;
 use shared::checkin::Problem;
 use shared::fact::Item;
@@ -44,12 +61,31 @@ pub struct Probe {
     pub every: Every,
     /// What it cannot tell without root, for people; empty where root tells no more.
     pub needs: &'static str,
+    /// A cheap fingerprint of what the probe reads: while it stays the same, the probe need not run again.
+    pub mark: Option<fn(&dyn Source) -> Option<String>>,
     /// Asks, parses, answers. An `Err` fails the section: nothing is known, the rows last seen stay.
     pub run: fn(&dyn Source) -> Result<Found, Problem>,
 }
 
 /// Every probe, in the order in which they run and are shown.
-pub const PROBES: &[Probe] = &[];
+pub const PROBES: &[Probe] = &[
+    system::PROBE,
+    cpu::PROBE,
+    memory::PROBE,
+    disks::PROBE,
+    filesystems::PROBE,
+    network::PROBE,
+    os::PROBE,
+    users::PROBE,
+    dpkg::PROBE,
+    ports::PROBE,
+    services::PROBE,
+    health_disks::PROBE,
+    health_services::PROBE,
+    health_memory::PROBE,
+    health_reboot::PROBE,
+    health_self::PROBE,
+];
 
 /// The probe of that name.
 pub fn find(name: &str) -> Option<&'static Probe> {

@@ -1,0 +1,13 @@
+//! Probe `health_reboot`: health: a reboot is required.
+
+use super::{Every, Found, Os, Probe};
+use crate::source::Source;
+use shared::checkin::Problem;
+
+/// The probe.
+pub const PROBE: Probe =
+    Probe { name: "health_reboot", os: &[Os::Linux], every: Every::CheckIn, needs: "", mark: None, run };
+
+fn run(_source: &dyn Source) -> Result<Found, Problem> {
+    Ok(Found::default())
+}
