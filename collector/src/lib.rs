@@ -1,1 +1,23 @@
-//! collector
+//! Muster's collector: the register, the desk, the API and the CLI.
+//!
+//! **Machines tell facts; a pure function decides what happened; what happened is appended; everything
+//! shown is a view of that.**
+//!
+//! | module | knows | never |
+//! | --- | --- | --- |
+//! | [`event`] | the vocabulary of the journal | changes the meaning of a variant |
+//! | [`work`] | what may be asked of the core, what it needs to know, what it decides | clock, I/O, randomness |
+//! | [`register`] | what we own: identity, diff, health, lifecycle (pure) | store, API, config |
+//! | [`desk`] | what we promise: tickets, links, incidents from faults (pure) | store, API, config |
+//! | `store` | the only SQL: load, apply, the writer, pages | rules |
+//! | `pki` | the built-in certificate authority | who may have a certificate |
+//! | `api` | routes, views over reads, writes by `submit` | SQL, rules |
+//! | `jobs` | what happens by time | rules |
+//! | `cli` | a client of the public API, and the offline verbs | register, desk |
+#![forbid(unsafe_code)]
+
+pub mod desk;
+pub mod event;
+pub mod register;
+pub mod store;
+pub mod work;

@@ -1,0 +1,549 @@
+//! What may be asked of the core, what it must know for it, and what it decides.
+//!
+//! The writer takes a [`Work`], loads what [`needs`](Needs) names, calls `decide` and applies the
+//! [`Decision`] in one transaction. `decide` is pure: `now` and the source of ids come in with [`Context`],
+//! so that the same work on the same knowledge always decides the same, and a lost race is settled by
+//! deciding again.
+
+use crate::desk;
+use crate::desk::model::{Comment, End, Kind, Link, Rel, Ticket};
+use crate::event::{Actor, Event, Subject};
+use crate::register;
+use crate::register::model::{
+    Agent, ApiToken, Asset, Candidate, Cert, Declared, Fault, Items, JoinToken, Section, Software,
+};
+use sha2::{Digest as _, Sha256};
+use shared::checkin::{Goodbye, Record, Stream};
+use shared::digest::Digest;
+use shared::evidence::Evidence;
+use shared::fact::Item;
+use shared::id::{AgentId, ApiTokenId, AssetId, JoinTokenId, LinkId, TicketId};
+use shared::unit::At;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// One thing to be decided and applied as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// One record of a check-in.
+    Report(Box<Report>),
+    /// Somebody wants something done.
+    Act {
+        /// Who.
+        actor: Actor,
+        /// What.
+        act: Act,
+    },
+    /// Time has passed: faults that hold for long enough, automatic closings.
+    Tick,
+}
+
+/// One record of a check-in, and what came with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Who speaks, known from TLS.
+    pub agent: AgentId,
+    /// The stream it is on.
+    pub stream: Stream,
+    /// The record.
+    pub record: Record,
+    /// The digest of the record's JSON.
+    pub hash: Digest,
+    /// The agent noticed that the machine is another one.
+    pub moved: bool,
+}
+
+/// What people, tools and agents may ask for, other than reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// An agent comes with a join token. The secret was hashed, the request's signature verified.
+    Enroll {
+        token: JoinTokenId,
+        hash: [u8; 32],
+        fingerprint: String,
+        name: String,
+        version: String,
+        source: std::net::IpAddr,
+    },
+    /// An agent asks for a certificate with a new key.
+    Renew { agent: AgentId, fingerprint: String },
+    /// An agent used the certificate that it was handed last.
+    NextUsed { agent: AgentId },
+    /// An agent whose certificate ended proves that it has the key, and asks for a new one.
+    Recover { agent: AgentId, old: String, generation: u64, fingerprint: String },
+    /// An agent used a certificate that was superseded: two machines share one state.
+    Forked { agent: AgentId, detail: String },
+    /// An agent says that all is as its last record said: counts for faults that wait to hold or to pass.
+    /// Submitted only for agents that have such faults; other beats touch no table.
+    Beat { agent: AgentId },
+    /// An agent says that it will be silent.
+    Goodbye { agent: AgentId, why: Goodbye },
+    /// An agent waiting for approval is let in; the fingerprint must be the one it showed.
+    Approve { agent: AgentId, fingerprint: String },
+    /// An agent may no longer speak.
+    Revoke { agent: AgentId, reason: String },
+    /// A person decides on a quarantined agent.
+    Resolve { agent: AgentId, how: Resolution, reason: String },
+    /// A join token is made.
+    CreateJoinToken { token: Box<JoinToken> },
+    /// A join token is ended.
+    RevokeJoinToken { token: JoinTokenId },
+    /// An API token is made.
+    CreateApiToken { token: Box<ApiToken> },
+    /// An API token is ended.
+    RevokeApiToken { token: ApiTokenId },
+    /// Declared columns of an asset: the outer `Some` is "to be changed", the inner the new value.
+    EditAsset { asset: AssetId, rev: Option<u64>, edit: AssetEdit },
+    /// A ticket is opened.
+    OpenTicket(Box<NewTicket>),
+    /// Columns of a ticket.
+    EditTicket { ticket: TicketId, rev: Option<u64>, edit: TicketEdit },
+    /// A step of the ticket's process.
+    MoveTicket { ticket: TicketId, rev: Option<u64>, to: String, reason: String, fields: BTreeMap<String, String> },
+    /// Something is written on a ticket.
+    CommentTicket { ticket: TicketId, text: String },
+    /// Two things are linked.
+    AddLink { from: End, rel: Rel, to: End },
+    /// A link is taken away.
+    RemoveLink { link: LinkId },
+}
+
+impl Act {
+    /// Whether the desk decides it; the register decides the rest.
+    pub fn is_desk(&self) -> bool {
+        matches!(
+            self,
+            Act::OpenTicket(_)
+                | Act::EditTicket { .. }
+                | Act::MoveTicket { .. }
+                | Act::CommentTicket { .. }
+                | Act::AddLink { .. }
+                | Act::RemoveLink { .. }
+        )
+    }
+}
+
+/// What a person may decide on a quarantined agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// It is right after all: it keeps its asset and its stream starts anew.
+    Keep,
+    /// It is another machine: it gets an asset of its own.
+    Split,
+    /// It is revoked; both copies enroll again.
+    Reenroll,
+}
+
+/// Declared columns to change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AssetEdit {
+    /// Inventory tag.
+    pub tag: Option<Option<String>>,
+    /// Who answers for it.
+    pub owner: Option<Option<String>>,
+    /// Where it is.
+    pub location: Option<Option<String>>,
+    /// 1 to 4.
+    pub criticality: Option<Option<u8>>,
+}
+
+impl AssetEdit {
+    /// The layer after the edit.
+    #[must_use]
+    pub fn over(&self, declared: &Declared) -> Declared {
+        fn pick<T: Clone>(edit: &Option<Option<T>>, old: &Option<T>) -> Option<T> {
+            edit.clone().unwrap_or_else(|| old.clone())
+        }
+        Declared {
+            tag: pick(&self.tag, &declared.tag),
+            owner: pick(&self.owner, &declared.owner),
+            location: pick(&self.location, &declared.location),
+            criticality: pick(&self.criticality, &declared.criticality),
+        }
+    }
+}
+
+/// A ticket to open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTicket {
+    /// Which kind.
+    pub kind: Kind,
+    /// One line.
+    pub title: String,
+    /// More.
+    pub description: String,
+    /// 1 to 3; the process's default otherwise.
+    pub impact: Option<u8>,
+    /// 1 to 3; the process's default otherwise.
+    pub urgency: Option<u8>,
+    /// Who works on it.
+    pub assignee: Option<String>,
+    /// Who asked for it.
+    pub requester: Option<String>,
+    /// What only its kind has.
+    pub fields: BTreeMap<String, String>,
+    /// Assets it concerns: linked with `affects`.
+    pub assets: Vec<AssetId>,
+}
+
+/// Columns of a ticket to change.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TicketEdit {
+    /// One line.
+    pub title: Option<String>,
+    /// More.
+    pub description: Option<String>,
+    /// 1 to 3.
+    pub impact: Option<u8>,
+    /// 1 to 3.
+    pub urgency: Option<u8>,
+    /// Who works on it.
+    pub assignee: Option<Option<String>>,
+    /// Who asked for it.
+    pub requester: Option<Option<String>>,
+    /// What only its kind has; an empty value takes the field away.
+    pub fields: BTreeMap<String, String>,
+}
+
+/// What a rule may want to know of a section: which rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rows {
+    /// Only what is held about the section.
+    None,
+    /// Rows with these keys, and (for software) the digests of all others.
+    Keys(Vec<String>),
+    /// Every row.
+    All,
+}
+
+/// What `decide` must know: named by the work alone, so that the store can load it in one go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// This agent, its asset (with evidence, all section heads and all its open faults), and when it was last heard.
+    pub agent: Option<AgentId>,
+    /// Rows of these sections of the agent's asset (before that is known to change).
+    pub sections: BTreeMap<String, Rows>,
+    /// Up to 8 assets that hold one of these identifiers, the agent's own left out.
+    pub evidence: Vec<Evidence>,
+    /// How many assets hold each of those identifiers is told too; see [`Known::holders`].
+    pub assets: Vec<AssetId>,
+    /// These tickets.
+    pub tickets: Vec<TicketId>,
+    /// This link.
+    pub link: Option<LinkId>,
+    /// Whether this pair is linked already.
+    pub pair: Option<(End, Rel, End)>,
+    /// This join token.
+    pub join_token: Option<JoinTokenId>,
+    /// The agent that came with the token and this key.
+    pub first_key: Option<(JoinTokenId, String)>,
+    /// This API token.
+    pub api_token: Option<ApiTokenId>,
+    /// The next free number of every kind of ticket.
+    pub numbers: bool,
+    /// Tickets that were opened for faults of the agent's asset, newest first, of the last 30 days.
+    pub fault_tickets: bool,
+    /// The asset's latest events (for a snapshot): at most this many.
+    pub recent_events: usize,
+    /// Links of these assets and tickets, and of the agent's asset when `fault_tickets` is set.
+    pub links: bool,
+    /// Faults of any asset that wait for time to pass, with their assets and tickets: for a tick.
+    pub waiting_faults: bool,
+}
+
+/// What was loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// The agent.
+    pub agent: Option<Agent>,
+    /// When it was last heard.
+    pub heard: Option<At>,
+    /// Its asset with its evidence.
+    pub own: Option<Candidate>,
+    /// Heads of all sections of its asset.
+    pub sections: BTreeMap<String, Section>,
+    /// Rows of generic sections that were asked for.
+    pub items: BTreeMap<String, Items>,
+    /// Rows of software sections that were asked for.
+    pub software: BTreeMap<String, Software>,
+    /// Other assets that hold some of the evidence.
+    pub candidates: Vec<Candidate>,
+    /// How many assets hold each identifier asked for (0 left out): learned junk is held by many.
+    pub holders: BTreeMap<Evidence, u64>,
+    /// Faults of the asset that are not cleared, by fingerprint.
+    pub faults: BTreeMap<String, Fault>,
+    /// Assets by id.
+    pub assets: BTreeMap<AssetId, Asset>,
+    /// Tickets by id: those asked for, and those of faults.
+    pub tickets: BTreeMap<TicketId, Ticket>,
+    /// The link.
+    pub link: Option<Link>,
+    /// The link that the pair has already.
+    pub pair: Option<Link>,
+    /// The join token.
+    pub join_token: Option<JoinToken>,
+    /// The agent of the token and key.
+    pub enrolled: Option<Agent>,
+    /// The API token.
+    pub api_token: Option<ApiToken>,
+    /// The next free number by kind of ticket.
+    pub numbers: BTreeMap<Kind, u64>,
+    /// The asset's latest events as JSON, newest first.
+    pub recent_events: Vec<String>,
+    /// Links.
+    pub links: Vec<Link>,
+}
+
+/// Makes ids: UUIDv7 whose random part is a hash of a seed from outside and a counter.
+#[derive(Debug, Clone)]
+pub struct Fresh {
+    now: At,
+    seed: [u8; 16],
+    made: u64,
+}
+
+impl Fresh {
+    /// Ids of this moment. `seed` is 16 random bytes from outside, or fixed in a test.
+    pub fn new(now: At, seed: [u8; 16]) -> Fresh {
+        Fresh { now, seed, made: 0 }
+    }
+
+    /// The next id.
+    pub fn uuid(&mut self) -> Uuid {
+        let mut hasher = Sha256::new_with_prefix(self.seed);
+        hasher.update(self.made.to_be_bytes());
+        self.made += 1;
+        let hash = hasher.finalize();
+        let mut random = [0; 10];
+        random.copy_from_slice(&hash[..10]);
+        let millis = u64::try_from(self.now.0.div_euclid(1000)).unwrap_or(0);
+        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+    }
+}
+
+/// What comes in from outside the core.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The collector's clock.
+    pub now: At,
+    /// Where ids come from.
+    pub fresh: Fresh,
+    /// What admins may set.
+    pub policy: Policy,
+}
+
+/// What admins may set. Every default is what `muster serve` uses without a config file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Settings that agents are to hold.
+    pub settings: shared::checkin::Settings,
+    /// How long a certificate of an agent lives, in seconds (7 days).
+    pub certificate_s: i64,
+    /// Reports in a row that make a fault hold.
+    pub fault_reports: u32,
+    /// Seconds after which it holds with fewer reports.
+    pub fault_s: i64,
+    /// Seconds of good readings after which it has passed with fewer than `fault_reports` good reports.
+    pub clear_s: i64,
+    /// Seconds within which the same fault reopens its incident.
+    pub reopen_s: i64,
+    /// Raise and clear values per check that differ from the shipped ones.
+    pub thresholds: BTreeMap<String, (i64, i64)>,
+    /// Automatic incidents per asset that may be open.
+    pub open_incidents: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy {
+            settings: shared::checkin::Settings::default(),
+            certificate_s: 7 * 86_400,
+            fault_reports: 2,
+            fault_s: 600,
+            clear_s: 900,
+            reopen_s: 86_400,
+            thresholds: BTreeMap::new(),
+            open_incidents: 10,
+        }
+    }
+}
+
+/// An event to be journalled; `actor` is a rule where it is not who asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// Who.
+    pub actor: Actor,
+    /// What it is about.
+    pub subjects: Vec<Subject>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// A row to be kept, whole, as it is from now on. A row with a `rev` is written only if the one held has
+/// the revision before it; else somebody else was faster and the work is decided again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Row {
+    /// An agent.
+    Agent(Box<Agent>),
+    /// An asset.
+    Asset(Box<Asset>),
+    /// The evidence of an asset, all of it.
+    Evidence(AssetId, Vec<Evidence>),
+    /// The addresses of an asset, all of them, without prefix.
+    Addresses(AssetId, Vec<String>),
+    /// The head of a section.
+    Section(AssetId, Section),
+    /// Rows of a generic section: put, and delete by key; `whole` deletes all others.
+    Items { asset: AssetId, section: String, put: Vec<Item>, del: Vec<String>, whole: bool },
+    /// The software of a section: numbers kept, and rows added.
+    Software { asset: AssetId, section: String, keep: Vec<i64>, add: Vec<Item> },
+    /// A fault, by its fingerprint.
+    Fault(Fault),
+    /// A ticket.
+    Ticket(Box<Ticket>),
+    /// A comment.
+    Comment(Comment),
+    /// A link.
+    Link(Link),
+    /// A link that is gone.
+    Unlink(LinkId),
+    /// A join token.
+    JoinToken(JoinToken),
+    /// An API token.
+    ApiToken(ApiToken),
+    /// A quarantined agent's latest record, held back (one per stream, bounded): JSON.
+    Held { agent: AgentId, stream: Stream, record: String },
+}
+
+/// What the asker is told once everything is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// A record was taken, or was held already.
+    Report { root: Digest, seq: u64, want: Vec<String>, stale: bool },
+    /// An identity may be signed for this certificate.
+    Granted { agent: AgentId, cert: Cert, new: bool },
+    /// The agent waits for approval.
+    Pending { agent: AgentId },
+    /// The ticket as it is now.
+    Ticket(Box<Ticket>),
+    /// The comment as it was kept.
+    Comment(Comment),
+    /// The link as it was kept.
+    Link(Link),
+    /// The asset as it is now.
+    Asset(Box<Asset>),
+    /// Nothing more to tell.
+    Done,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// For the journal, in order.
+    pub events: Vec<Draft>,
+    /// For the tables.
+    pub rows: Vec<Row>,
+    /// For the asker.
+    pub reply: Reply,
+}
+
+impl Decision {
+    /// Nothing decided yet; the asker will be told `reply`.
+    pub fn new(reply: Reply) -> Decision {
+        Decision { events: Vec::new(), rows: Vec::new(), reply }
+    }
+
+    /// Adds an event.
+    pub fn tell(&mut self, actor: &Actor, subjects: impl IntoIterator<Item = Subject>, event: Event) {
+        self.events.push(Draft { actor: actor.clone(), subjects: subjects.into_iter().collect(), event });
+    }
+
+    /// Adds a row.
+    pub fn keep(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+}
+
+/// Why a work is not done. Nothing of it is kept, except that a refusal may be journalled
+/// ([`Refusal::journal`]).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// 404.
+    #[error("{0} not found")]
+    NotFound(String),
+    /// 412: the caller's copy is old.
+    #[error("{what} was changed by somebody else: it is at revision {rev}; read it again")]
+    Stale {
+        /// What.
+        what: String,
+        /// Its revision now.
+        rev: u64,
+    },
+    /// 409: it cannot be so, given what is there.
+    #[error("{0}")]
+    Conflict(String),
+    /// 422: the input is not right.
+    #[error("{field}: {why}")]
+    Invalid {
+        /// Which field.
+        field: String,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
+    /// 403 with one body for all reasons; `why` is for the journal only.
+    #[error("enrollment refused")]
+    Enroll {
+        /// The reason that the journal keeps.
+        why: &'static str,
+        /// From where.
+        from: String,
+        /// The name it claimed.
+        name: String,
+        /// The token, if there is one of that id.
+        token: Option<JoinTokenId>,
+    },
+    /// 403: this agent may not speak.
+    #[error("agent is {0}")]
+    Barred(&'static str),
+    /// 409: two machines use one identity. The agent is quarantined by the work that follows.
+    #[error("fork: {0}")]
+    Fork(String),
+}
+
+impl Refusal {
+    /// An input that is not right: which field, what is wrong and what would be right.
+    pub fn invalid(field: impl Into<String>, why: impl Into<String>) -> Refusal {
+        Refusal::Invalid { field: field.into(), why: why.into() }
+    }
+
+    /// What the journal keeps of a refusal, if anything: a refused enrollment and its reason.
+    pub fn journal(&self) -> Option<Draft> {
+        let Refusal::Enroll { why, from, name, token } = self else { return None };
+        let event = Event::EnrollRefused { why: (*why).to_owned(), source: from.clone(), name: name.clone() };
+        let subjects = token.iter().map(|id| Subject::JoinToken(*id)).collect();
+        Some(Draft { actor: Actor::Rule("enroll"), subjects, event })
+    }
+}
+
+/// What must be known to decide a work.
+pub fn needs(work: &Work) -> Needs {
+    match work {
+        Work::Report(report) => register::report::needs(report),
+        Work::Act { act, .. } if act.is_desk() => desk::needs(act),
+        Work::Act { act, .. } => register::needs(act),
+        Work::Tick => desk::triage::tick_needs(),
+    }
+}
+
+/// What happened, decided from the work, what is known, and the moment.
+///
+/// # Errors
+/// A [`Refusal`]: nothing is done.
+pub fn decide(work: &Work, known: &Known, context: &mut Context) -> Result<Decision, Refusal> {
+    match work {
+        Work::Report(report) => register::report::decide(report, known, context),
+        Work::Act { actor, act } if act.is_desk() => desk::decide(actor, act, known, context),
+        Work::Act { actor, act } => register::decide(actor, act, known, context),
+        Work::Tick => desk::triage::tick(known, context),
+    }
+}
