@@ -1,1 +1,3 @@
+//! The program `muster`.
+
 fn main() {}
