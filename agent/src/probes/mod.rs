@@ -2,7 +2,10 @@
 //! lines that ask; no file knows which OS it runs on, opens anything itself or imports another probe.
 //!
 //! To add a probe: a new file, and a line in [`PROBES`].
+//!
+//! `container` is no probe but what several of them share: pure functions over a source or bytes.
 
+pub mod container;
 pub mod cpu;
 pub mod disks;
 pub mod dpkg;
