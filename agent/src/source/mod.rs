@@ -6,6 +6,7 @@
 
 #[cfg(unix)]
 pub mod live;
+pub mod tape;
 
 use shared::checkin::{Problem, Why};
 use shared::unit::At;
