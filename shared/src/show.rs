@@ -10,6 +10,9 @@ use std::fmt::Write as _;
 /// The text as one line that says what it holds: what a terminal would obey or a reader not see is written
 /// as `\u{1b}`. All else, other scripts included, stays as it is.
 pub fn line(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        return Cow::Borrowed(text);
+    }
     let Some(first) = text.find(unsafe_to_show) else { return Cow::Borrowed(text) };
     let (clean, rest) = text.split_at(first);
     let mut out = String::with_capacity(text.len() + 16);

@@ -23,10 +23,23 @@ pub(super) fn section(name: &str, found: Result<Found, Problem>) -> Section {
         }
     };
     let mut told = found.problems;
-    let mut items = BTreeMap::new();
-    for mut item in found.items {
-        item_within(&mut item, &mut told);
-        put(&mut items, item, &mut told);
+    let mut sorted = found.items;
+    for item in &mut sorted {
+        item_within(item, &mut told);
+    }
+    // Most probes find things in order already; then this is one pass, and so is building the map.
+    sorted.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut twins = Vec::new();
+    sorted.dedup_by(|later, first| {
+        let twin = later.key == first.key;
+        if twin {
+            twins.push(std::mem::take(later));
+        }
+        twin
+    });
+    let mut items: BTreeMap<String, Item> = sorted.into_iter().map(|item| (item.key.clone(), item)).collect();
+    for item in twins {
+        put_twin(&mut items, item, &mut told);
     }
     let rows = limit::rows(name);
     let truncated = items.len() > rows;
@@ -41,11 +54,7 @@ pub(super) fn section(name: &str, found: Result<Found, Problem>) -> Section {
 }
 
 /// Two things with one key are both told: the later ones as `key#2`, `key#3` …
-fn put(items: &mut BTreeMap<String, Item>, mut item: Item, told: &mut Vec<Problem>) {
-    if !items.contains_key(&item.key) {
-        items.insert(item.key.clone(), item);
-        return;
-    }
+fn put_twin(items: &mut BTreeMap<String, Item>, mut item: Item, told: &mut Vec<Problem>) {
     told.push(Problem::new(Why::Malformed, &item.key).detail("more than one thing has this key"));
     let mut stem = item.key.clone();
     cut(&mut stem, limit::NAME_BYTES - 8);

@@ -4,9 +4,10 @@
 use super::{Section, Sections};
 use crate::probes::PROBES;
 use shared::checkin::{Problem, State, Why};
-use shared::fact::Item;
+use shared::fact::{Item, Value};
 use shared::health;
 use shared::show;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The columns of each section by the name of an item's field or attribute; what nothing has is not shown.
@@ -29,6 +30,8 @@ const OTHER: &[&str] = &["key", "label", "maker", "model", "serial", "size"];
 
 /// Longer cells are cut in the table; the JSON has all of it.
 const CELL_CHARS: usize = 60;
+/// As wide as a column can be.
+const BLANKS: &str = "                                                             ";
 /// What is named in one note before "and N more".
 const NAMED_MAX: usize = 8;
 
@@ -64,9 +67,9 @@ fn render_section(out: &mut String, name: &str, section: &Section) {
 
 /// Prints the columns that some row has, each as wide as its widest cell.
 fn columns_of(out: &mut String, names: &[&str], rows: &[&Item]) {
-    let mut shown: Vec<(&str, usize, Vec<String>)> = Vec::with_capacity(names.len());
+    let mut shown: Vec<(&str, usize, Vec<Cow<'_, str>>)> = Vec::with_capacity(names.len());
     for name in names {
-        let cells: Vec<String> = rows.iter().map(|row| cell(row, name)).collect();
+        let cells: Vec<Cow<'_, str>> = rows.iter().map(|row| cell(row, name)).collect();
         if let Some(widest) = cells.iter().map(|cell| width(cell)).max().filter(|widest| *widest > 0) {
             shown.push((name, widest.max(name.len()), cells));
         }
@@ -77,7 +80,7 @@ fn columns_of(out: &mut String, names: &[&str], rows: &[&Item]) {
     let titles = shown.iter().map(|(name, widest, _)| (name.to_uppercase(), *widest)).collect::<Vec<_>>();
     row_of(out, titles.iter().map(|(title, widest)| (title.as_str(), *widest)));
     for row in 0..rows.len() {
-        row_of(out, shown.iter().map(|(_, widest, cells)| (cells.get(row).map_or("", String::as_str), *widest)));
+        row_of(out, shown.iter().map(|(_, widest, cells)| (cells.get(row).map_or("", |cell| cell.as_ref()), *widest)));
     }
 }
 
@@ -86,7 +89,7 @@ fn row_of<'a>(out: &mut String, cells: impl Iterator<Item = (&'a str, usize)>) {
     for (cell, widest) in cells {
         out.push_str("  ");
         out.push_str(cell);
-        out.extend(std::iter::repeat_n(' ', widest.saturating_sub(width(cell))));
+        out.push_str(BLANKS.get(..widest.saturating_sub(width(cell))).unwrap_or(BLANKS));
     }
     out.truncate(start + out.get(start..).map_or(0, |line| line.trim_end().len()));
     out.push('\n');
@@ -96,8 +99,8 @@ fn width(cell: &str) -> usize {
     if cell.is_ascii() { cell.len() } else { cell.chars().count() }
 }
 
-fn cell(item: &Item, name: &str) -> String {
-    let of = |text: &Option<String>| text.as_deref().map(short).unwrap_or_default();
+fn cell<'a>(item: &'a Item, name: &str) -> Cow<'a, str> {
+    let of = |text: &'a Option<String>| text.as_deref().map(short).unwrap_or_default();
     match name {
         "kind" => short(&item.kind),
         "key" => short(&item.key),
@@ -105,23 +108,25 @@ fn cell(item: &Item, name: &str) -> String {
         "maker" => of(&item.maker),
         "model" => of(&item.model),
         "serial" => of(&item.serial),
-        "size" => item.size.map(bytes).unwrap_or_default(),
-        "unit" => {
-            item.key.split(':').next().and_then(health::check).map(|check| check.unit.to_owned()).unwrap_or_default()
-        }
+        "size" => item.size.map(bytes).unwrap_or_default().into(),
+        "unit" => item.key.split(':').next().and_then(health::check).map_or(Cow::default(), |check| check.unit.into()),
         _ => match item.attrs.get(name).or_else(|| item.now.get(name)) {
-            Some(shared::fact::Value::Int(amount)) if name.ends_with("_bytes") => bytes(*amount),
-            Some(value) => short(&value.to_string()),
-            None => String::new(),
+            Some(Value::Int(amount)) if name.ends_with("_bytes") => bytes(*amount).into(),
+            Some(Value::Text(text)) => short(text),
+            Some(value) => short(&value.to_string()).into_owned().into(),
+            None => Cow::default(),
         },
     }
 }
 
-fn short(text: &str) -> String {
+fn short(text: &str) -> Cow<'_, str> {
     let text = show::line(text);
+    if text.len() <= CELL_CHARS {
+        return text;
+    }
     match text.char_indices().nth(CELL_CHARS) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.into_owned(),
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
+        None => text,
     }
 }
 
@@ -147,7 +152,7 @@ fn notes(out: &mut String, sections: &Sections) {
         all().filter(|(_, problem)| problem.why == Why::Denied).map(|(_, problem)| problem.what.as_str()).collect();
     if !denied.is_empty() {
         let things = if denied.len() == 1 { "1 thing" } else { &format!("{} things", denied.len()) };
-        let named: Vec<String> = denied.iter().take(NAMED_MAX).map(|what| short(what)).collect();
+        let named: Vec<Cow<'_, str>> = denied.iter().take(NAMED_MAX).map(|what| short(what)).collect();
         let more = denied.len().saturating_sub(NAMED_MAX);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
         let _ = writeln!(out, "{things} could not be read without root: {}{more}.", named.join(", "));

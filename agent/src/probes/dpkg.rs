@@ -9,7 +9,7 @@
 
 use super::{Every, Found, Os, Probe};
 use crate::source::{Miss, Source};
-use memchr::memchr;
+use memchr::{memchr, memchr_iter, memmem};
 use shared::checkin::{Problem, Why};
 use shared::software::Package;
 
@@ -38,7 +38,7 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     let folder = source.names(STATUS_D);
     let mut found = Found::default();
     match (&status, &folder) {
-        (Ok(bytes), _) => add(&mut found, STATUS, parse(bytes, false)),
+        (Ok(bytes), _) => add(&mut found, STATUS, bytes, parse(bytes, false)),
         (Err(Miss::Absent), Ok(_)) => {}
         // Without dpkg there are no packages of dpkg; with it and without its database nothing is known.
         (Err(Miss::Absent), Err(_)) if source.stat(HOME) == Err(Miss::Absent) => return Ok(found),
@@ -47,18 +47,19 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     for name in folder.iter().flatten().filter(|name| !name.ends_with(".md5sums")) {
         let path = format!("{STATUS_D}/{name}");
         match source.file(&path) {
-            Ok(bytes) => add(&mut found, &path, parse(&bytes, true)),
+            Ok(bytes) => add(&mut found, &path, &bytes, parse(&bytes, true)),
             Err(miss) => found.problems.push(miss.problem(path)),
         }
     }
     Ok(found)
 }
 
-fn add(found: &mut Found, path: &str, parsed: Parsed) {
+fn add(found: &mut Found, path: &str, bytes: &[u8], parsed: Parsed) {
     found.items.reserve(parsed.packages.len());
     found.items.extend(parsed.packages.into_iter().map(Into::into));
     let told = parsed.malformed.len();
-    for (line, what) in parsed.malformed.into_iter().take(MALFORMED_MAX) {
+    for (offset, what) in parsed.malformed.into_iter().take(MALFORMED_MAX) {
+        let line = memchr_iter(b'\n', bytes.get(..offset).unwrap_or_default()).count() + 1;
         found.problems.push(Problem::new(Why::Malformed, format!("{path}:{line}")).detail(what));
     }
     if told > MALFORMED_MAX {
@@ -72,15 +73,15 @@ fn add(found: &mut Found, path: &str, parsed: Parsed) {
 pub struct Parsed {
     /// The packages that are there.
     pub packages: Vec<Package>,
-    /// Malformed stanzas: the number of the line, and what is wrong.
+    /// Malformed stanzas: where they begin, as an offset in bytes, and what is wrong.
     pub malformed: Vec<(usize, &'static str)>,
 }
 
 /// The fields that are told, as they stand in the file.
 #[derive(Default)]
 struct Stanza<'a> {
-    /// The number of its first line; 0 before there is one.
-    line: usize,
+    /// Where its first line begins, if it has one.
+    start: Option<usize>,
     package: &'a [u8],
     status: &'a [u8],
     version: &'a [u8],
@@ -97,28 +98,32 @@ struct Stanza<'a> {
 pub fn parse(bytes: &[u8], loose: bool) -> Parsed {
     let mut parsed = Parsed::default();
     let mut stanza = Stanza::default();
-    let (mut rest, mut number) = (bytes, 0);
-    while !rest.is_empty() {
+    let blank = memmem::Finder::new(b"\n\n");
+    let mut at = 0;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
-        let (line, tail) = rest.split_at(end);
-        rest = tail.get(1..).unwrap_or_default();
-        number += 1;
+        let line = rest.get(..end).unwrap_or_default();
         match line.first() {
-            // The rest of a field: a longer description, files, dependencies.
+            // The rest of a field: files, dependencies.
             Some(b' ' | b'\t') => {}
-            Some(_) => stanza.field(line, number),
+            Some(_) => {
+                stanza.field(line, at);
+                if stanza.complete() {
+                    at += blank.find(rest).map_or(rest.len(), |length| length + 1);
+                    continue;
+                }
+            }
             None => std::mem::take(&mut stanza).end(loose, &mut parsed),
         }
+        at += end + 1;
     }
     stanza.end(loose, &mut parsed);
     parsed
 }
 
 impl<'a> Stanza<'a> {
-    fn field(&mut self, line: &'a [u8], number: usize) {
-        if self.line == 0 {
-            self.line = number;
-        }
+    fn field(&mut self, line: &'a [u8], start: usize) {
+        self.start.get_or_insert(start);
         let Some(colon) = memchr(b':', line) else {
             self.broken = true;
             return;
@@ -139,10 +144,15 @@ impl<'a> Stanza<'a> {
         *field = value.get(1..).unwrap_or_default().trim_ascii();
     }
 
+    /// Nothing that follows is told. dpkg writes the description after all that is told of a package; its
+    /// text is most of the file and need not be looked at.
+    fn complete(&self) -> bool {
+        let needed = [self.description, self.package, self.status, self.version, self.architecture, self.maintainer];
+        needed.iter().all(|field| !field.is_empty())
+    }
+
     fn end(self, loose: bool, parsed: &mut Parsed) {
-        if self.line == 0 {
-            return;
-        }
+        let Some(start) = self.start else { return };
         let state = self.status.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
         let gone = matches!(state, b"not-installed" | b"config-files");
         let wrong = if self.package.is_empty() {
@@ -155,7 +165,7 @@ impl<'a> Stanza<'a> {
             None
         };
         if let Some(what) = wrong.or(self.broken.then_some("a line without a colon")) {
-            parsed.malformed.push((self.line, what));
+            parsed.malformed.push((start, what));
         }
         if wrong.is_none() && !gone {
             parsed.packages.push(self.package());
@@ -179,7 +189,11 @@ impl<'a> Stanza<'a> {
 }
 
 fn owned(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    // Checking first is faster than `from_utf8_lossy`, and nearly all text is valid.
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }
 
 fn some(bytes: &[u8]) -> Option<String> {
