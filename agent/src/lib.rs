@@ -8,6 +8,8 @@
 //!
 //! Speaks outbound only, opens no port, executes nothing that a collector sends.
 
+#![deny(unsafe_code)]
+
 pub mod collect;
 pub mod probes;
 pub mod source;

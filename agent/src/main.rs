@@ -1,3 +1,5 @@
 //! The program `muster-agent`.
 
+#![deny(unsafe_code)]
+
 fn main() {}

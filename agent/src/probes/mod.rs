@@ -2,7 +2,10 @@
 //! lines that ask; no file knows which OS it runs on, opens anything itself or imports another probe.
 //!
 //! To add a probe: a new file, and a line in [`PROBES`].
+//!
+//! `container` is no probe but what several of them share: pure functions over a source or bytes.
 
+pub mod container;
 pub mod cpu;
 pub mod disks;
 pub mod dpkg;
@@ -13,6 +16,7 @@ pub mod health_reboot;
 pub mod health_self;
 pub mod health_services;
 pub mod memory;
+pub mod mounts;
 pub mod network;
 pub mod os;
 pub mod ports;
