@@ -17,6 +17,7 @@
 //! | `cli` | a client of the public API, and the offline verbs | register, desk |
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod decide;
 pub mod desk;
 pub mod event;

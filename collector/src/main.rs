@@ -1,3 +1,8 @@
 //! The program `muster`.
+#![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    collector::cli::main()
+}

@@ -10,7 +10,10 @@ use std::process::ExitCode;
 
 /// Muster's task runner.
 #[derive(Parser)]
-#[command(name = "packaging", after_help = "Examples:\n  cargo run -p packaging -- test\n  cargo run -p packaging -- golden")]
+#[command(
+    name = "packaging",
+    after_help = "Examples:\n  cargo run -p packaging -- test\n  cargo run -p packaging -- golden"
+)]
 struct Cli {
     #[command(subcommand)]
     task: Task,
