@@ -150,9 +150,9 @@ fn best(hands: impl Iterator<Item = Container>) -> Option<Container> {
 
 fn by_name(path: &str) -> Option<Container> {
     let (_, engine) = ENGINES.iter().find(|(word, _)| path.contains(word))?;
-    let words = path.split(|c: char| !c.is_ascii_alphanumeric());
+    let mut words = path.split(|c: char| !c.is_ascii_alphanumeric());
     let is_id = |word: &&str| word.len() == ID_CHARS && word.bytes().all(|byte| byte.is_ascii_hexdigit());
-    Some(Container { engine: (*engine).to_owned(), id: words.filter(is_id).last().map(str::to_owned) })
+    Some(Container { engine: (*engine).to_owned(), id: words.rfind(is_id).map(str::to_owned) })
 }
 
 #[cfg(test)]
