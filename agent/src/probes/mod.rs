@@ -3,7 +3,8 @@
 //!
 //! To add a probe: a new file, and a line in [`PROBES`].
 //!
-//! `container` is no probe but what several of them share: pure functions over a source or bytes.
+//! `container`, `placeholder` and `smbios` are no probes but what several of them share: pure functions over
+//! a source, a text or bytes.
 
 pub mod container;
 pub mod cpu;
@@ -19,8 +20,10 @@ pub mod memory;
 pub mod mounts;
 pub mod network;
 pub mod os;
+pub mod placeholder;
 pub mod ports;
 pub mod services;
+pub mod smbios;
 pub mod system;
 pub mod users;
 
