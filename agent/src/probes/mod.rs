@@ -5,8 +5,10 @@
 //!
 //! `container` is no probe but what several of them share: pure functions over a source or bytes.
 
+pub mod arch;
 pub mod container;
 pub mod cpu;
+pub mod cpuinfo;
 pub mod disks;
 pub mod dpkg;
 pub mod filesystems;
