@@ -18,6 +18,7 @@ pub mod health_reboot;
 pub mod health_self;
 pub mod health_services;
 pub mod memory;
+pub mod mounts;
 pub mod network;
 pub mod os;
 pub mod ports;
