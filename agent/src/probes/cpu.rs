@@ -44,10 +44,7 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
         let first = package.cpus.first().copied().unwrap_or(0);
         cpu.arch.clone_from(&arch);
         cpu.max_mhz = clock::ask_max_mhz(source, &package.cpus).or_else(|| clock::from_cpuinfo(&info, first));
-        cpu.caches = caches::ask(source, first);
-        if cpu.caches.is_empty() {
-            cpu.caches = caches::from_cpuinfo(&info);
-        }
+        cpu.caches = caches::ask(source, &info, first);
         cpu.into()
     };
     Ok(Found { items: packages.iter().map(describe).collect(), problems })

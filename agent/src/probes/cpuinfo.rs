@@ -83,12 +83,9 @@ pub fn parse_cpuinfo(text: &str) -> CpuInfo<'_> {
             info.open(number);
             continue;
         }
-        match (key, value.parse::<u32>()) {
-            ("processor" | "cpu number", Ok(number)) => {
-                current = info.open(number);
-                continue;
-            }
-            _ => {}
+        if let ("processor" | "cpu number", Ok(number)) = (key, value.parse::<u32>()) {
+            current = info.open(number);
+            continue;
         }
         // Old ARM kernels name the model in `Processor`, beside the numbers in `processor`.
         let key = if key == "Processor" { "model name" } else { key };

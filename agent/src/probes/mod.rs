@@ -24,6 +24,7 @@ pub mod os;
 pub mod ports;
 pub mod services;
 pub mod system;
+pub mod udev;
 pub mod users;
 
 use crate::source::Source;

@@ -1,5 +1,6 @@
 //! Caches that the first core of a package sees, as `L1d 32768`: level, kind, bytes. From sysfs, else
-//! from cpuinfo where it names the level. (x86's `cache size` does not, and is left out.)
+//! from cpuinfo where it names the level. (x86's `cache size` does not, and is left out.) s390 has the
+//! shared levels in cpuinfo only.
 
 use super::topology::DIR;
 use crate::probes::cpuinfo::CpuInfo;
@@ -8,8 +9,17 @@ use crate::source::Source;
 /// Caches of one core considered at most.
 const CACHES_MAX: usize = 16;
 
-/// Asks sysfs; SPARC has three files of its own.
-pub fn ask(source: &dyn Source, cpu: u32) -> Vec<String> {
+/// Asks sysfs, and adds the levels that only cpuinfo has.
+pub fn ask(source: &dyn Source, info: &CpuInfo, cpu: u32) -> Vec<String> {
+    let mut caches = ask_sysfs(source, cpu);
+    let level = |cache: &str| cache.chars().take(2).collect::<String>();
+    let known: Vec<String> = caches.iter().map(|cache| level(cache)).collect();
+    caches.extend(from_cpuinfo(info).into_iter().filter(|cache| !known.contains(&level(cache))));
+    caches
+}
+
+/// SPARC has three files of its own.
+fn ask_sysfs(source: &dyn Source, cpu: u32) -> Vec<String> {
     let folder = format!("{DIR}/cpu{cpu}/cache");
     let names = source.names(&folder).unwrap_or_default();
     let mut caches = Vec::new();
@@ -28,7 +38,7 @@ pub fn ask(source: &dyn Source, cpu: u32) -> Vec<String> {
 }
 
 /// What cpuinfo says: s390's `cache0 : level=1 type=Data … size=128K`, Alpha's `L1 Dcache : 64K, 2-way`.
-pub fn from_cpuinfo(info: &CpuInfo) -> Vec<String> {
+fn from_cpuinfo(info: &CpuInfo) -> Vec<String> {
     let mut caches = Vec::new();
     for at in 0..CACHES_MAX {
         let Some(line) = info.any(&[&format!("cache{at}")]) else { break };
