@@ -75,37 +75,27 @@ fn describe(mount: &Mount, space: Option<Space>, uuid: Option<String>, label: Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{Answer, Ask};
-
-    /// A machine whose files are in the test; any other question is a failure.
-    struct Machine(BTreeMap<Ask, Answer>);
-
-    impl Source for Machine {
-        fn get(&self, ask: &Ask) -> Result<Answer, Miss> {
-            if let Ask::Space(path) = ask {
-                assert!(!path.starts_with("/net"), "a remote filesystem was asked for its space");
-            }
-            self.0.get(ask).cloned().ok_or(Miss::Absent)
-        }
-    }
+    use crate::source::Ask;
+    use crate::source::tape::{Recorder, Tape};
 
     #[test]
     fn remote_filesystems_are_listed_and_never_asked() {
         let mountinfo = "27 1 254:1 / / rw - ext4 /dev/vda1 rw\n28 27 0:40 / /net rw - nfs4 dead.example:/srv rw\n\
                          29 27 7:0 / /mnt/with\\040space rw - ext4 /dev/loop0 rw\n30 27 0:41 / /small rw - tmpfs none rw,size=64k\n";
         let space = Space { total_bytes: 100, free_bytes: 20, available_bytes: 10, inodes: 5, inodes_free: 4 };
-        let machine = Machine(BTreeMap::from([
-            (Ask::File("/proc/self/mountinfo".into()), Answer::Bytes(mountinfo.into())),
-            (Ask::Dir("/dev/disk/by-uuid".into()), Answer::Names(vec!["11-22".into()])),
-            (Ask::Link("/dev/disk/by-uuid/11-22".into()), Answer::Target("../../vda1".into())),
-            (Ask::Link("/sys/dev/block/254:1".into()), Answer::Target("../../devices/x/block/vda/vda1".into())),
-            (Ask::Dir("/dev/disk/by-label".into()), Answer::Names(vec!["root\\x20fs".into()])),
-            (Ask::Link("/dev/disk/by-label/root\\x20fs".into()), Answer::Target("../../vda1".into())),
-            (Ask::File("/run/udev/data/b7:0".into()), Answer::Bytes("E:ID_FS_UUID=33-44\n".into())),
-            (Ask::Space("/".into()), Answer::Space(space)),
-            (Ask::Space("/mnt/with space".into()), Answer::Space(space)),
-        ]));
-        let found = run(&machine).expect("filesystems");
+        let tape = Tape::new()
+            .file("/proc/self/mountinfo", mountinfo)
+            .dir("/dev/disk/by-uuid", &["11-22"])
+            .link("/dev/disk/by-uuid/11-22", "../../vda1")
+            .link("/sys/dev/block/254:1", "../../devices/x/block/vda/vda1")
+            .dir("/dev/disk/by-label", &["root\\x20fs"])
+            .link("/dev/disk/by-label/root\\x20fs", "../../vda1")
+            .file("/run/udev/data/b7:0", "E:ID_FS_UUID=33-44\n")
+            .space("/", space)
+            .space("/mnt/with space", space);
+        let recorder = Recorder::new(&tape, "linux");
+        let found = run(&recorder).expect("filesystems");
+        assert_eq!(recorder.into_tape().answer(&Ask::Space("/net".into())), None, "a remote one was asked");
         let keys: Vec<&str> = found.items.iter().map(|item| item.key.as_str()).collect();
         assert_eq!(keys, ["/", "/mnt/with space", "/net", "/small"]);
         let attr = |at: usize, name: &str| found.items[at].attrs.get(name).map(ToString::to_string);

@@ -3,7 +3,8 @@
 //!
 //! To add a probe: a new file, and a line in [`PROBES`].
 //!
-//! `container` is no probe but what several of them share: pure functions over a source or bytes.
+//! `arch`, `container`, `cpuinfo`, `mounts`, `rtnetlink` and `udev` are no probes but what several of them
+//! share: pure functions over a source or bytes.
 
 pub mod arch;
 pub mod container;
@@ -22,6 +23,7 @@ pub mod mounts;
 pub mod network;
 pub mod os;
 pub mod ports;
+pub mod rtnetlink;
 pub mod services;
 pub mod system;
 pub mod udev;
