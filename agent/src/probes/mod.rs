@@ -3,11 +3,13 @@
 //!
 //! To add a probe: a new file, and a line in [`PROBES`].
 //!
-//! `container`, `placeholder` and `smbios` are no probes but what several of them share: pure functions over
-//! a source, a text or bytes.
+//! `arch`, `container`, `cpuinfo`, `mounts`, `placeholder`, `rtnetlink`, `smbios` and `udev` are no probes but
+//! what several of them share: pure functions over a source, a text or bytes.
 
+pub mod arch;
 pub mod container;
 pub mod cpu;
+pub mod cpuinfo;
 pub mod disks;
 pub mod dpkg;
 pub mod filesystems;
@@ -22,9 +24,11 @@ pub mod network;
 pub mod os;
 pub mod placeholder;
 pub mod ports;
+pub mod rtnetlink;
 pub mod services;
 pub mod smbios;
 pub mod system;
+pub mod udev;
 pub mod users;
 
 use crate::source::Source;
