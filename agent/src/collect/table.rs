@@ -148,11 +148,11 @@ pub fn bytes(amount: i64) -> String {
 fn notes(out: &mut String, sections: &Sections) {
     let all =
         || sections.iter().flat_map(|(name, section)| section.problems.iter().map(move |problem| (name, problem)));
-    let denied: Vec<&str> =
-        all().filter(|(_, problem)| problem.why == Why::Denied).map(|(_, problem)| problem.what.as_str()).collect();
+    let denied: Vec<&Problem> =
+        all().map(|(_, problem)| problem).filter(|problem| problem.why == Why::Denied).collect();
     if !denied.is_empty() {
         let things = if denied.len() == 1 { "1 thing" } else { &format!("{} things", denied.len()) };
-        let named: Vec<Cow<'_, str>> = denied.iter().take(NAMED_MAX).map(|what| short(what)).collect();
+        let named: Vec<String> = denied.iter().take(NAMED_MAX).map(|problem| named(problem)).collect();
         let more = denied.len().saturating_sub(NAMED_MAX);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
         let _ = writeln!(out, "{things} could not be read without root: {}{more}.", named.join(", "));
@@ -165,6 +165,13 @@ fn notes(out: &mut String, sections: &Sections) {
         let detail =
             if problem.detail.is_empty() { String::new() } else { format!(": {}", show::line(&problem.detail)) };
         let _ = writeln!(out, "  {section}: {} {}{detail}", show::line(&problem.what), problem.why.name());
+    }
+}
+
+fn named(problem: &Problem) -> String {
+    match problem.detail.as_str() {
+        "" => short(&problem.what).into_owned(),
+        detail => format!("{} ({})", short(&problem.what), show::line(detail)),
     }
 }
 
