@@ -3,6 +3,8 @@
 //! Knows: which commands make up a check, and in which order. Does not know what they check.
 #![forbid(unsafe_code)]
 
+mod check;
+mod measure;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -25,12 +27,24 @@ enum Task {
     Test,
     /// Run the tests and rewrite what they compare with (OpenAPI, help, reports); review the diff.
     Golden,
+    /// A long check: prints its figures with PASS, FAIL or SKIP.
+    #[command(subcommand)]
+    Check(check::Check),
+    /// Run a command once and print its CPU in µs and its peak memory in KiB.
+    #[command(hide = true)]
+    Measure {
+        /// The command.
+        #[arg(last = true)]
+        argv: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test => test::run(false),
         Task::Golden => test::run(true),
+        Task::Check(check) => check::run(&check),
+        Task::Measure { argv } => measure::child(&argv),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
