@@ -23,4 +23,5 @@ pub mod desk;
 pub mod event;
 pub mod register;
 pub mod store;
+pub mod tell;
 pub mod work;
