@@ -4,7 +4,7 @@
 //! the board. In a container the modules are the host's, and are not told.
 
 use super::smbios::{self, MemoryDevice, Slot, Smbios};
-use super::{Every, Found, Os, Probe, container, placeholder};
+use super::{Every, Found, Os, Probe, container, jedec, placeholder};
 use crate::source::Source;
 use shared::checkin::{Problem, Why};
 use shared::hardware::{Memory, Module};
@@ -77,8 +77,8 @@ fn module(slot: &Slot, device: &MemoryDevice, name: String) -> Module {
     let text = |value: &Option<String>| value.as_deref().and_then(placeholder::text);
     Module {
         slot: name,
-        maker: text(&device.maker),
-        model: text(&device.part),
+        maker: text(&device.maker).map(|maker| jedec::maker(&maker).map_or(maker, str::to_owned)),
+        model: text(&device.part).map(|part| jedec::text(&part).unwrap_or(part)),
         serial: device.serial.as_deref().and_then(placeholder::serial),
         size_bytes: device.size_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
         technology: device.technology.map(str::to_owned),

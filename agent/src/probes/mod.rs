@@ -3,8 +3,8 @@
 //!
 //! To add a probe: a new file, and a line in [`PROBES`].
 //!
-//! `arch`, `container`, `cpuinfo`, `mounts`, `placeholder`, `rtnetlink`, `smbios` and `udev` are no probes but
-//! what several of them share: pure functions over a source, a text or bytes.
+//! `arch`, `container`, `cpuinfo`, `jedec`, `mounts`, `placeholder`, `rtnetlink`, `smbios` and `udev` are no probes
+//! but what several of them share: pure functions over a source, a text or bytes.
 
 pub mod arch;
 pub mod container;
@@ -18,6 +18,7 @@ pub mod health_memory;
 pub mod health_reboot;
 pub mod health_self;
 pub mod health_services;
+pub mod jedec;
 pub mod memory;
 pub mod mounts;
 pub mod network;

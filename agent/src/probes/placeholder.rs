@@ -70,7 +70,6 @@ const VALUES: &[&str] = &[
     "serialnumber",
     "sku",
     "sku number",
-    "standard",
     "system asset tag",
     "system family",
     "system manufacturer",

@@ -11,7 +11,7 @@ mod rtnetlink;
 
 use super::{Answer, Ask, Miss, Source, Space, Stat, Table};
 use rustix::buffer::spare_capacity;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use shared::limit::{DATABASE_BYTES, FILE_BYTES};
@@ -19,8 +19,10 @@ use shared::unit::At;
 
 /// Names in one folder; `/proc` of a busy server has some ten thousand.
 const DIR_NAMES: usize = 131_072;
-/// What a first read asks for: sysfs and procfs files are rarely longer, and the kernel makes no more at once.
+/// What a first read asks for; procfs files are rarely longer.
 const READ_BYTES: usize = 4096;
+/// What a value in sysfs says of its size, whatever it holds.
+const SYSFS_BYTES: usize = 4096;
 /// Files that may be as long as [`DATABASE_BYTES`].
 const DATABASES: &[&str] = &["/var/lib/dpkg/status", "/var/lib/apt/extended_states"];
 
@@ -90,19 +92,22 @@ fn file(path: &str, limit_bytes: usize) -> Result<Vec<u8>, Miss> {
     if size > limit_bytes {
         return Err(too_large(limit_bytes));
     }
-    // procfs says 0 and sysfs says 4096 whatever they hold, so the size is only where to begin.
-    read_all(fd.as_fd(), size.max(READ_BYTES), limit_bytes)
+    read_all(fd.as_fd(), size, limit_bytes)
 }
 
-fn read_all(fd: rustix::fd::BorrowedFd<'_>, hint_bytes: usize, limit_bytes: usize) -> Result<Vec<u8>, Miss> {
+/// Reads to the end. `said_bytes` is what the file says of its size: nothing in procfs, a page in sysfs.
+fn read_all(fd: BorrowedFd<'_>, said_bytes: usize, limit_bytes: usize) -> Result<Vec<u8>, Miss> {
     // One byte more than expected, so that the end shows without growing.
-    let mut bytes: Vec<u8> = Vec::with_capacity(hint_bytes.min(limit_bytes) + 1);
+    let mut bytes: Vec<u8> = Vec::with_capacity(said_bytes.max(READ_BYTES) + 1);
     loop {
-        if again(|| rustix::io::read(fd, spare_capacity(&mut bytes)))? == 0 {
-            return Ok(bytes);
-        }
+        let read = again(|| rustix::io::read(fd, spare_capacity(&mut bytes)))?;
         if bytes.len() > limit_bytes {
             return Err(too_large(limit_bytes));
+        }
+        // A file that knows its size ends there, and sysfs gives all of a value at once: no need to ask twice.
+        let ended = said_bytes > 0 && (bytes.len() == said_bytes || said_bytes == SYSFS_BYTES);
+        if read == 0 || ended && bytes.len() <= said_bytes {
+            return Ok(bytes);
         }
         if bytes.len() == bytes.capacity() {
             bytes.reserve(READ_BYTES);

@@ -126,6 +126,19 @@ fn a_recording_holds_the_first_answer_to_what_was_asked() {
     assert_eq!(recorder.into_tape(), Tape::new().user(1));
 }
 
+/// What probes say of a machine they say of its recording, after a trip through text.
+#[cfg(unix)]
+#[test]
+fn a_replay_says_what_the_machine_said() {
+    let live = crate::source::live::Live;
+    let recorder = Recorder::new(&live, "linux");
+    let probes = ["system", "memory"].map(|name| crate::probes::find(name).expect("a probe"));
+    let said = probes.map(|probe| (probe.run)(&recorder));
+    let tape = Tape::parse(&recorder.into_tape().to_text()).expect("a tape");
+    assert_eq!(probes.map(|probe| (probe.run)(&tape)), said);
+    assert!(tape.answer(&Ask::File("/proc/meminfo".to_owned())).is_some());
+}
+
 fn asks() -> impl Strategy<Value = Ask> {
     let path = "\\PC{0,12}|[a-z/\\\\\n\r\u{85}]{0,6}";
     prop_oneof![
