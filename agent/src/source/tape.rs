@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// Answers on one tape; an inventory makes some 1,500, one more for each process and service.
 pub const TAPE_ANSWERS: usize = 400_000;
+/// A tape as text, in bytes.
+pub const TAPE_BYTES: usize = 256 * 1024 * 1024;
 
 /// What was asked of a machine, and what came back. What is not on a tape is absent.
 ///

@@ -5,12 +5,14 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use shared::limit::FILE_BYTES;
 use std::io::{ErrorKind, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a command may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks whether a program that closed its output has ended, which it nearly always has.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What the command prints.
 ///
@@ -39,13 +41,32 @@ fn run(argv: &[&str], timeout: Duration) -> Result<Vec<u8>, Miss> {
             ErrorKind::PermissionDenied => Miss::Denied,
             _ => Miss::Failed(error.to_string()),
         })?;
+    let deadline = Instant::now() + timeout;
     let printed = child.stdout.take().map_or(Ok(Vec::new()), |stdout| read(stdout, timeout));
-    if printed.is_err() {
-        kill(&mut child);
+    match printed.and_then(|printed| Ok((printed, end(&mut child, deadline, timeout)?))) {
+        Ok((printed, status)) if status.success() => Ok(printed),
+        Ok((_, status)) => Err(Miss::Failed(format!("{program} ended with {status}"))),
+        Err(miss) => {
+            kill(child);
+            Err(miss)
+        }
     }
-    let status = child.wait().map_err(|error| Miss::Failed(error.to_string()))?;
-    let printed = printed?;
-    if status.success() { Ok(printed) } else { Err(Miss::Failed(format!("{program} ended with {status}"))) }
+}
+
+/// How it ended. A program may close its output and stay.
+fn end(child: &mut Child, deadline: Instant, timeout: Duration) -> Result<ExitStatus, Miss> {
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+            Ok(None) => return Err(late(timeout)),
+            Err(error) => return Err(Miss::Failed(error.to_string())),
+        }
+    }
+}
+
+fn late(timeout: Duration) -> Miss {
+    Miss::Failed(format!("it took longer than {} ms", timeout.as_millis()))
 }
 
 /// Reads in a thread of its own, because a read of a pipe cannot be given a time limit.
@@ -63,17 +84,19 @@ fn read(stdout: ChildStdout, timeout: Duration) -> Result<Vec<u8>, Miss> {
         }
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => Err(Miss::Failed(error.to_string())),
-        Err(RecvTimeoutError::Timeout) => Err(Miss::Failed(format!("it took longer than {} s", timeout.as_secs()))),
+        Err(RecvTimeoutError::Timeout) => Err(late(timeout)),
         Err(RecvTimeoutError::Disconnected) => Err(Miss::Failed("its reader ended".to_owned())),
     }
 }
 
-fn kill(child: &mut Child) {
+fn kill(mut child: Child) {
     // Both may find it gone already, which is as well.
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, Signal::KILL);
     }
     let _ = child.kill();
+    // In a thread, because a process that hangs in the kernel cannot be killed until it comes back.
+    std::thread::spawn(move || child.wait());
 }
 
 #[cfg(test)]
@@ -88,8 +111,10 @@ mod tests {
 
     #[test]
     fn what_does_not_end_is_killed_with_its_children() {
-        let miss = run(&["/bin/sh", "-c", "sleep 100 & sleep 100"], Duration::from_millis(200)).expect_err("killed");
-        assert_eq!(miss, Miss::Failed("it took longer than 0 s".to_owned()));
+        for script in ["sleep 100 & sleep 100", "exec >&-; sleep 100"] {
+            let miss = run(&["/bin/sh", "-c", script], Duration::from_millis(200)).expect_err("killed");
+            assert_eq!(miss, Miss::Failed("it took longer than 200 ms".to_owned()));
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@
 //! targets and details a control character is written `\u{HEX}` and a backslash `\\`. A carriage return at a
 //! line's end is ignored, for the sake of tapes that went through another system's editor.
 
-use super::{TAPE_ANSWERS, Tape};
+use super::{TAPE_ANSWERS, TAPE_BYTES, Tape};
 use crate::source::{Answer, Ask, Command, Miss, Space, Stat, Table};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -69,6 +69,9 @@ pub(super) fn to_text(tape: &Tape) -> String {
 
 /// As [`Tape::parse`].
 pub(super) fn parse(text: &str) -> Result<Tape, TapeError> {
+    if text.len() > TAPE_BYTES {
+        return Err(error(0, "a tape has at most 256 MiB"));
+    }
     let mut lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).enumerate().peekable();
     let os = lines.next().and_then(|(_, first)| first.strip_prefix(MAGIC)).map(str::trim_end);
     let os = os.filter(|os| !os.is_empty() && os.bytes().all(|byte| byte.is_ascii_lowercase()));
