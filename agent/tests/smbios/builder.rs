@@ -69,7 +69,7 @@ pub fn read(text: &str) -> Recording {
             last.notes.push(words.to_owned());
         }
     }
-    structures.retain(|printed| [0, 1, 2, 3, 16, 17].contains(&printed.kind));
+    structures.retain(|printed| [0, 1, 2, 3, 16, 17].contains(&printed.kind) && (4..=255).contains(&printed.length));
     Recording { version, structures }
 }
 
@@ -215,10 +215,12 @@ impl Printed {
         let size = self.field(&["Size"]).unwrap_or("No Module Installed");
         let (word, extended) = match amount(size) {
             None => (if size == "Unknown" { 0xffff } else { 0 }, 0),
-            Some(bytes) if bytes % (1 << 20) != 0 => (0x8000 | u16::try_from(bytes >> 10).expect("small"), 0),
+            Some(bytes) if bytes % (1 << 20) != 0 && bytes < 0x8000 << 10 => {
+                (0x8000 | u16::try_from(bytes >> 10).expect("15 bits"), 0)
+            }
             Some(bytes) => match u16::try_from(bytes >> 20) {
                 Ok(mib) if mib < 0x7fff => (mib, 0),
-                _ => (0x7fff, u32::try_from(bytes >> 20).expect("below 4 PiB")),
+                _ => (0x7fff, u32::try_from(bytes >> 20).unwrap_or(u32::MAX)),
             },
         };
         encoded.put(0xc, &word.to_le_bytes());
