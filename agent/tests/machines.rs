@@ -7,3 +7,5 @@ mod cpu;
 mod disks;
 #[path = "machines/folder.rs"]
 mod folder;
+#[path = "machines/os.rs"]
+mod os;
