@@ -7,5 +7,8 @@ mod cpu;
 mod disks;
 #[path = "machines/folder.rs"]
 mod folder;
+#[cfg(target_os = "linux")]
+#[path = "machines/here.rs"]
+mod here;
 #[path = "machines/os.rs"]
 mod os;
