@@ -5,6 +5,8 @@
 mod cpu;
 #[path = "machines/disks.rs"]
 mod disks;
+#[path = "machines/dump.rs"]
+mod dump;
 #[path = "machines/folder.rs"]
 mod folder;
 #[cfg(target_os = "linux")]
