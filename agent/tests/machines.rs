@@ -5,5 +5,12 @@
 mod cpu;
 #[path = "machines/disks.rs"]
 mod disks;
+#[path = "machines/dump.rs"]
+mod dump;
 #[path = "machines/folder.rs"]
 mod folder;
+#[cfg(target_os = "linux")]
+#[path = "machines/here.rs"]
+mod here;
+#[path = "machines/os.rs"]
+mod os;

@@ -76,9 +76,8 @@ fn ask_disk(source: &dyn Source, name: &str) -> Option<Item> {
         None
     };
     let sectors: i64 = source.text(&at("size")).ok().and_then(|size| size.parse().ok()).unwrap_or(0);
-    let place = source.link(&format!("{DIR}/{name}")).map(|link| parse_place(&link, name)).unwrap_or_default();
-    let is_virtual = place.path.is_none();
-    if sectors <= 0 && is_virtual {
+    let place = parse_place(&source.link(&format!("{DIR}/{name}")).unwrap_or_default(), name);
+    if sectors <= 0 && place.is_virtual {
         return None;
     }
     let device = source.text(&at("dev")).unwrap_or_default();
@@ -92,7 +91,7 @@ fn ask_disk(source: &dyn Source, name: &str) -> Option<Item> {
     let on = disk.bus.as_deref().unwrap_or("");
     disk.medium = match optical {
         true => Some("optical".to_owned()),
-        false => medium(&disk, &udev, on, is_virtual, || text("queue/rotational")),
+        false => medium(&disk, &udev, on, place.is_virtual, || text("queue/rotational")),
     };
     disk.removable = removable || on == "usb" || (on == "mmc" && text("device/type").as_deref() == Some("SD"));
     // What lies in a drive is no part of it.
@@ -130,7 +129,7 @@ fn name_it(disk: &mut Disk, source: &dyn Source, udev: &Properties, place: &Plac
     let text = |file: &str| clean(&source.text(&format!("{DIR}/{}/{file}", disk.name)).unwrap_or_default());
     let property = |name: &str| udev.get(name).and_then(|value| clean(value));
     let encoded = |name: &str| udev.get(name).and_then(|value| clean(&udev::decode(value)));
-    if place.path.is_none() && place.bus != Some("nvme") {
+    if place.is_virtual && place.bus != Some("nvme") {
         if place.bus == Some("md") {
             disk.model = text("md/level");
         }
@@ -217,7 +216,7 @@ fn medium(
     let rpm: Option<u32> = udev.get("ID_ATA_ROTATION_RATE_RPM").and_then(|rpm| rpm.parse().ok());
     let medium = match bus {
         "nvme" if !virtual_model => "ssd",
-        _ if virtual_model || matches!(bus, "virtio" | "xen" | "vmbus") || (is_virtual && bus != "nvme") => "virtual",
+        _ if virtual_model || matches!(bus, "virtio" | "xen" | "vmbus") || is_virtual => "virtual",
         "mmc" => "ssd",
         _ => match (rpm, rotational().as_deref()) {
             (Some(0), _) | (None, Some("0")) => "ssd",

@@ -168,7 +168,7 @@ fn form(link: &Link) -> String {
     form.to_owned()
 }
 
-/// What sysfs adds: whether a device is behind it, which, and how fast the link is.
+/// What sysfs adds: whether its address will last, whether a device is behind it, which, and how fast the link is.
 fn add_sysfs(source: &dyn Source, link: &Link, interface: &mut Interface) {
     // Names come from the kernel, but may hold anything except a slash.
     if link.name == "." || link.name == ".." || link.name.contains('/') {
@@ -184,6 +184,10 @@ fn add_sysfs(source: &dyn Source, link: &Link, interface: &mut Interface) {
         }
     }
     interface.physical = source.link(&at("device")).is_ok();
+    // NET_ADDR_RANDOM (linux/netdevice.h): the kernel made the address up, and makes up another next time.
+    if !interface.physical && interface.mac.is_some() && source.text(&at("addr_assign_type")).as_deref() == Ok("1") {
+        interface.mac = None;
+    }
     if interface.physical {
         let last = |target: String| target.rsplit('/').next().map(str::to_owned).filter(|name| !name.is_empty());
         interface.bus = source.link(&at("device/subsystem")).ok().and_then(last);

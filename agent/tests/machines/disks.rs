@@ -1,9 +1,10 @@
-//! `disks` against util-linux's `lsblk` on whole machines.
+//! `disks` against util-linux's `lsblk` on whole machines, and against GLPI Agent's expectations.
 
+use crate::dump::{Perl, lay_ttar};
 use crate::folder::{Folder, data, files, unpack};
 use agent::probes;
 use shared::fact::{Item, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The dumps hold udev's properties as `dev/<name>`; udev keeps them by device number.
@@ -25,6 +26,8 @@ fn lay_udev(machine: &Folder) {
 
 fn disks(source: &Folder) -> BTreeMap<String, Item> {
     let found = (probes::find("disks").expect("the probe").run)(source).expect("disks");
+    let keys: BTreeSet<&String> = found.items.iter().map(|item| &item.key).collect();
+    assert_eq!(keys.len(), found.items.len(), "keys are unique");
     found.items.into_iter().map(|item| (item.label.clone().expect("a name"), item)).collect()
 }
 
@@ -113,5 +116,79 @@ fn compare_vendors(ours: &BTreeMap<String, Item>, path: &Path, machine: &str) {
         assert!(nvme_only_ours || firmware == rest.pop().unwrap_or(""), "{machine} {name}: {firmware}");
         let maker = rest.pop().filter(|maker| *maker != "ATA");
         assert_eq!(item.maker.as_deref(), maker, "{machine} {name}");
+    }
+}
+
+/// GLPI names a maker that the disk does not: guessed from the model, or the owner of virtio's PCI number. And
+/// it keeps udev's underscores. All else must be equal.
+#[test]
+fn glpi_says_the_same_of_storages() {
+    let Some(expected) = data("expected/raw/linux-storages.json") else { return };
+    let tests: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(expected).expect("expectations")).expect("JSON");
+    let mut compared = 0;
+    for test in tests.as_array().expect("a list") {
+        let file = data(test["files"][0].as_str().expect("a name")).expect("the dump");
+        let bytes = std::fs::read(&file).expect("the dump");
+        let start = bytes.iter().position(|&byte| byte == b'{').expect("a hash");
+        let machine = tempfile::tempdir().expect("a folder");
+        let dump = Perl::parse(&mut &bytes[start..]);
+        dump.get("sys").expect("sysfs").lay(&machine.path().join("sys"));
+        let ours = disks(&Folder(machine.path().to_owned()));
+        let theirs = test["expected"].as_array().expect("a list");
+        let names: BTreeSet<&str> = theirs.iter().map(|disk| disk["NAME"].as_str().expect("a name")).collect();
+        assert_eq!(ours.keys().map(String::as_str).collect::<BTreeSet<_>>(), names, "{}", file.display());
+        for disk in theirs {
+            let item = &ours[disk["NAME"].as_str().expect("a name")];
+            assert_eq!(item.model.as_deref(), disk["MODEL"].as_str());
+            assert_eq!(item.serial.as_deref(), disk["SERIALNUMBER"].as_str());
+            assert_eq!(item.attrs.get("firmware").map(ToString::to_string).as_deref(), disk["FIRMWARE"].as_str());
+            assert_eq!(item.size.map(|bytes| bytes / 1_000_000), disk["DISKSIZE"].as_i64());
+            assert_eq!(item.attrs.contains_key("removable"), disk["TYPE"] == "removable");
+            compared += 1;
+        }
+    }
+    println!("glpi: {compared} disks equal");
+    assert!(compared > 0);
+}
+
+#[test]
+fn glpi_says_the_same_of_udev() {
+    let (Some(file), Some(expected)) = (data("raw/linux/udev/ssd"), data("expected/raw/linux-udev.json")) else {
+        return;
+    };
+    let tests: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(expected).expect("expectations")).expect("JSON");
+    let theirs = &tests[0]["expected"];
+    let machine = tempfile::tempdir().expect("a folder");
+    for folder in ["sys/block/sda", "run/udev/data"] {
+        std::fs::create_dir_all(machine.path().join(folder)).expect("a folder");
+    }
+    std::fs::write(machine.path().join("sys/block/sda/dev"), "8:0\n").expect("a file");
+    std::fs::copy(file, machine.path().join("run/udev/data/b8:0")).expect("a copy");
+    let ours = disks(&Folder(machine.path().to_owned()));
+    let item = &ours["sda"];
+    assert_eq!(item.key, "0x50000f0056424431");
+    assert_eq!(item.model.as_deref().map(|model| model.replace(' ', "_")).as_deref(), theirs["MODEL"].as_str());
+    assert_eq!(item.serial.as_deref(), theirs["SERIALNUMBER"].as_str());
+    assert_eq!(item.attrs["firmware"].as_text(), theirs["FIRMWARE"].as_str());
+    assert_eq!(item.attrs["medium"].as_text(), Some("ssd"));
+}
+
+/// No expectations exist for node_exporter's samples: no probe may fall over them, and keys stay unique.
+#[test]
+fn node_exporters_machine_is_read() {
+    let Some(folder) = data("sysdumps/node_exporter") else { return };
+    let machine = tempfile::tempdir().expect("a folder");
+    for (archive, at) in [("sys.ttar", ""), ("udev.ttar", "run")] {
+        let text = std::fs::read_to_string(folder.join(archive)).expect("an archive");
+        lay_ttar(&text, &machine.path().join(at));
+    }
+    let source = Folder(machine.path().to_owned());
+    for probe in probes::PROBES {
+        let Ok(found) = (probe.run)(&source) else { continue };
+        let keys: BTreeSet<&String> = found.items.iter().map(|item| &item.key).collect();
+        assert_eq!(keys.len(), found.items.len(), "{}", probe.name);
+        println!("{}: {} items, {} problems", probe.name, found.items.len(), found.problems.len());
     }
 }

@@ -8,6 +8,8 @@ pub struct Place {
     pub bus: Option<&'static str>,
     /// The path without what is counted anew at every start: the same slot has the same path.
     pub path: Option<String>,
+    /// Made by software, from files or other disks.
+    pub is_virtual: bool,
 }
 
 /// Steps that name a bus; the last one that does wins, as the closest to the disk.
@@ -39,21 +41,22 @@ fn bus_of(step: &str) -> Option<&'static str> {
     exact.or_else(begun).or_else(|| (step.starts_with("target") && step.contains(':')).then_some("scsi"))
 }
 
-/// Reads the target of `/sys/block/<name>`.
+/// Reads the target of `/sys/block/<name>`; without one, the name alone has to do.
 pub fn parse_place(link: &str, name: &str) -> Place {
-    let Some((_, below)) = link.split_once("devices/") else { return Place::default() };
+    let Some((_, below)) = link.split_once("devices/") else { return Place { path: None, ..by_name(name) } };
+    if below.starts_with("virtual/block/") {
+        return Place { is_virtual: true, ..by_name(name) };
+    }
     let mut bus = None;
     let mut kept: Vec<String> = Vec::new();
     for step in below.split('/') {
+        // `scsi` is how many buses are spoken to.
         if let Some(found) = bus_of(step).filter(|found| bus.is_none() || *found != "scsi") {
             bus = Some(found);
         }
         kept.extend(stable(step, name));
     }
-    if below.starts_with("virtual/block/") {
-        return Place { bus: virtual_bus(name), path: None };
-    }
-    Place { bus, path: Some(kept.join("/")).filter(|path| !path.is_empty()) }
+    Place { bus, path: Some(kept.join("/")).filter(|path| !path.is_empty()), is_virtual: false }
 }
 
 /// A step without the numbers that kernels give in order of appearance.
@@ -87,8 +90,9 @@ fn stable(step: &str, name: &str) -> Option<String> {
     }
 }
 
-fn virtual_bus(name: &str) -> Option<&'static str> {
-    let known = [
+/// Drivers that name their devices like no other.
+fn by_name(name: &str) -> Place {
+    let made = [
         ("loop", "loop"),
         ("dm-", "dm"),
         ("md", "md"),
@@ -97,9 +101,12 @@ fn virtual_bus(name: &str) -> Option<&'static str> {
         ("drbd", "drbd"),
         ("bcache", "bcache"),
         ("zd", "zvol"),
-        ("nvme", "nvme"),
     ];
-    known.iter().find(|(start, _)| name.starts_with(start)).map(|(_, bus)| *bus)
+    let real = [("nvme", "nvme"), ("vd", "virtio"), ("xvd", "xen"), ("mmcblk", "mmc")];
+    let named =
+        |known: &[(&str, &'static str)]| known.iter().find(|(start, _)| name.starts_with(start)).map(|(_, bus)| *bus);
+    let bus = named(&made);
+    Place { bus: bus.or_else(|| named(&real)), path: None, is_virtual: bus.is_some() }
 }
 
 #[cfg(test)]

@@ -63,3 +63,16 @@ fn forms_are_the_usual_words() {
 fn without_interfaces_nothing_is_known() {
     assert!(run(&Tape::new()).is_err());
 }
+
+#[test]
+fn a_made_up_address_is_none() {
+    let link = Link { name: "br0".into(), hardware: 1, address: vec![2, 1, 2, 3, 4, 5], ..Link::default() };
+    let mac = |tape: &Tape| {
+        let mut interface = describe(&link, &[], &[]);
+        add_sysfs(tape, &link, &mut interface);
+        interface.mac
+    };
+    let assigned = |how: &str| Tape::new().file("/sys/class/net/br0/addr_assign_type", how);
+    assert_eq!(mac(&assigned("1\n")), None);
+    assert_eq!(mac(&assigned("3\n")).as_deref(), Some("02:01:02:03:04:05"));
+}
