@@ -9,6 +9,7 @@
 
 use super::{Section, Sections};
 use crate::probes::Found;
+use crate::probes::container::{self, Container};
 use crate::source::Source;
 use shared::checkin::{Problem, State, Why};
 use shared::evidence::{Evidence, Kind};
@@ -40,15 +41,6 @@ const CLOUDS: &[&str] = &[
     "vultr",
 ];
 
-/// A container around this agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Guest {
-    /// `docker`, `lxc` …
-    pub engine: String,
-    /// The engine's id of it, if it shows from inside.
-    pub id: Option<String>,
-}
-
 /// What identifies a machine and is in no section.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Files {
@@ -59,7 +51,7 @@ pub struct Files {
     /// cloud-init's name of the cloud, and of this instance.
     pub cloud: Option<(String, String)>,
     /// The container, if this is one.
-    pub guest: Option<Guest>,
+    pub guest: Option<Container>,
 }
 
 /// Reads what is in no section.
@@ -70,7 +62,7 @@ pub fn ask(source: &dyn Source) -> Files {
         machine_id: first(&["/etc/machine-id", "/var/lib/dbus/machine-id"]),
         hostname: first(&["/proc/sys/kernel/hostname", "/etc/hostname"]),
         cloud: cloud.and_then(|name| Some((name, source.text("/var/lib/cloud/data/instance-id").ok()?))),
-        guest: None,
+        guest: container::detect(source),
     }
 }
 

@@ -25,7 +25,7 @@ const COLUMNS: &[(&str, &[&str])] = &[
     ("services", &["key", "start", "state", "command"]),
     (shared::evidence::SECTION, &["key"]),
 ];
-const READING: &[&str] = &["key", "value", "unit", "size", "detail"];
+const READING: &[&str] = &["key", "value", "unit", "total", "detail"];
 const OTHER: &[&str] = &["key", "label", "maker", "model", "serial", "size"];
 
 /// Longer cells are cut in the table; the JSON has all of it.
@@ -109,6 +109,9 @@ fn cell<'a>(item: &'a Item, name: &str) -> Cow<'a, str> {
         "model" => of(&item.model),
         "serial" => of(&item.serial),
         "size" => item.size.map(bytes).unwrap_or_default().into(),
+        // What a reading is out of: bytes of a disk, pieces of all else.
+        "total" if item.key.starts_with("disk_space:") => item.size.map(bytes).unwrap_or_default().into(),
+        "total" => item.size.map(|total| total.to_string()).unwrap_or_default().into(),
         "unit" => item.key.split(':').next().and_then(health::check).map_or(Cow::default(), |check| check.unit.into()),
         _ => match item.attrs.get(name).or_else(|| item.now.get(name)) {
             Some(Value::Int(amount)) if name.ends_with("_bytes") => bytes(*amount).into(),

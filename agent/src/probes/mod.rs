@@ -30,6 +30,7 @@ pub mod services;
 pub mod smbios;
 pub mod system;
 pub mod udev;
+pub mod units;
 pub mod users;
 
 use crate::source::Source;

@@ -99,10 +99,10 @@ fn a_laptop_is_known_by_its_parts() {
 
 #[test]
 fn a_container_never_has_its_hosts_hardware() {
-    let guest = Some(Guest { engine: "docker".into(), id: Some("abc".into()) });
+    let guest = Some(Container { engine: "docker".into(), id: Some("abc".into()) });
     let found = find(&laptop(), &Files { guest, ..files() });
     assert_eq!(keys(&found), ["machine_id:0123456789abcdef0123456789abcdef", "hostname:lab-7", "container:docker|abc"]);
-    let guest = Some(Guest { engine: "lxc".into(), id: None });
+    let guest = Some(Container { engine: "lxc".into(), id: None });
     assert_eq!(keys(&find(&laptop(), &Files { guest, ..Files::default() })), [""; 0]);
 }
 
