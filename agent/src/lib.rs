@@ -18,14 +18,16 @@
 #![deny(unsafe_code)]
 
 pub mod collect;
-pub mod config;
 pub mod clock;
+pub mod config;
 pub mod crc;
 pub mod exit;
 pub mod files;
 pub mod log;
+pub mod position;
 pub mod probes;
 pub mod source;
+pub mod spool;
 pub mod sync;
 pub mod told;
 
