@@ -18,9 +18,12 @@
 #![deny(unsafe_code)]
 
 pub mod collect;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod crc;
+pub mod deliver;
+pub mod enroll;
 pub mod exit;
 pub mod files;
 pub mod identity;
@@ -29,6 +32,7 @@ pub mod log;
 pub mod machine;
 pub mod position;
 pub mod probes;
+pub mod schedule;
 pub mod settle;
 pub mod source;
 pub mod spool;
