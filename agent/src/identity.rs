@@ -28,7 +28,7 @@ const IDENTITY_FILES: &[&str] =
     &["next-key.pem", "next-cert.pem", "next.json", "key.pem", "cert.pem", "identity.json"];
 /// What else belongs to the agent that was: its stream and what was told on it.
 const STREAM_FILES: &[&str] =
-    &["position", "spool", "spool.new", "sent.json", "status.json", "settings.json", "told", "refused"];
+    &["position", "spool", "spool.new", "sent.json", "status.json", "told", "refused"];
 
 /// An identity as it is stored; the key lies beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@
 //! | [`collect`] | runs probes, seals a report, finds evidence | when, and to whom it goes |
 //! | [`settle`], [`sync`] | what of a new look is worth telling, and in which form (pure) | files, networks |
 //! | [`schedule`] | what is due when (pure) | what is done then |
-//! | [`spool`], [`told`], [`position`] | what is on disk until, and after, it was told | what it means |
+//! | [`spool`], [`told`], [`position`], [`stream`] | what is on disk until, and after, it was told | what it means |
 //! | [`identity`], [`enroll`] | key and certificate, how they are got and renewed | what is reported |
 //! | [`client`], [`deliver`] | HTTPS to the collector and what its answers mean | what is in a record |
 //! | [`run`] | the service: puts all of these together | any detail of them |
@@ -17,9 +17,9 @@
 
 #![deny(unsafe_code)]
 
-pub mod collect;
 pub mod client;
 pub mod clock;
+pub mod collect;
 pub mod config;
 pub mod crc;
 pub mod deliver;
@@ -36,6 +36,8 @@ pub mod schedule;
 pub mod settle;
 pub mod source;
 pub mod spool;
+pub mod status;
+pub mod stream;
 pub mod sync;
 pub mod told;
 

@@ -40,7 +40,7 @@ pub fn line(level: Level, text: &str) {
         Level::Info => (6, "info"),
         Level::Debug => (7, "debug"),
     };
-    let text = text.escape_debug();
+    let text = shared::show::line(text);
     let mut stderr = std::io::stderr().lock();
     let _ = match std::env::var_os("JOURNAL_STREAM") {
         Some(_) => writeln!(stderr, "<{priority}>{text}"),

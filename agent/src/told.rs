@@ -47,6 +47,19 @@ impl ToldStore {
         sections.iter().filter_map(|section| self.load(section)).collect()
     }
 
+    /// Forgets everything.
+    ///
+    /// # Errors
+    /// The folder could not be removed.
+    pub fn clear(&self) -> Result<(), FileError> {
+        match fs::remove_dir_all(&self.dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(FileError::of(&self.dir, "remove")(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes up a part that was told; `sections` is the look that it came from.
     ///
     /// # Errors
