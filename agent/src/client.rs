@@ -108,9 +108,15 @@ impl CallError {
     /// The failure of a verb that made this call to `url`.
     pub fn fail(&self, url: &str) -> Fail {
         let (code, advice) = match self {
-            CallError::Untrusted(_) => (Code::Untrusted, "check the URL, this machine's clock, and that the join file is the collector's"),
-            CallError::Expired | CallError::Rejected(_) => (Code::Refused, "`muster agents show` tells its state; enroll again if need be"),
-            CallError::Unreachable(_) | CallError::TooLarge => (Code::Unreachable, "check the URL, the network, and that `muster serve` runs"),
+            CallError::Untrusted(_) => {
+                (Code::Untrusted, "check the URL, this machine's clock, and that the join file is the collector's")
+            }
+            CallError::Expired | CallError::Rejected(_) => {
+                (Code::Refused, "`muster agents show` tells its state; enroll again if need be")
+            }
+            CallError::Unreachable(_) | CallError::TooLarge => {
+                (Code::Unreachable, "check the URL, the network, and that `muster serve` runs")
+            }
         };
         Fail::new(code, format!("{url}: {self}; {advice}"))
     }

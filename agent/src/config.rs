@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_whole_file() {
-        let config = parse("state_dir = \"/x\"\nlog = \"debug\"\ndisabled = [\"users\"]\ncheckin_s = 10\n").expect("valid");
+        let config =
+            parse("state_dir = \"/x\"\nlog = \"debug\"\ndisabled = [\"users\"]\ncheckin_s = 10\n").expect("valid");
         assert_eq!((config.log, config.checkin_s), (Level::Debug, Some(10)));
         assert_eq!(config.disabled, ["users"]);
     }

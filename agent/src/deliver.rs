@@ -120,8 +120,7 @@ mod tests {
             problems: Vec::new(),
             truncated: false,
         };
-        check_in.records =
-            vec![Record { seq: 1, at: At(0), root: Digest::default(), sections: vec![part], gap: None }];
+        check_in.records = vec![Record { seq: 1, at: At(0), root: Digest::default(), sections: vec![part], gap: None }];
         let (body, packed) = pack(&check_in);
         assert!(packed);
         let plain = zstd::bulk::decompress(&body, shared::limit::BODY_BYTES).expect("zstd");

@@ -149,7 +149,10 @@ fn request(key: &Key) -> Result<Vec<u8>, Fail> {
 
 fn parse<T: serde::de::DeserializeOwned>(reply: &Reply) -> Result<T, Fail> {
     serde_json::from_slice(&reply.body).map_err(|error| {
-        Fail::new(Code::Refused, format!("the collector's answer is not understood ({error}); are both of one version?"))
+        Fail::new(
+            Code::Refused,
+            format!("the collector's answer is not understood ({error}); are both of one version?"),
+        )
     })
 }
 

@@ -24,11 +24,9 @@ use std::path::{Path, PathBuf};
 const FILE_BYTES_MAX: usize = 256 * 1024;
 
 /// Everything that an identity leaves on disk: `seal` removes it.
-const IDENTITY_FILES: &[&str] =
-    &["next-key.pem", "next-cert.pem", "next.json", "key.pem", "cert.pem", "identity.json"];
+const IDENTITY_FILES: &[&str] = &["next-key.pem", "next-cert.pem", "next.json", "key.pem", "cert.pem", "identity.json"];
 /// What else belongs to the agent that was: its stream and what was told on it.
-const STREAM_FILES: &[&str] =
-    &["position", "spool", "spool.new", "sent.json", "status.json", "told", "refused"];
+const STREAM_FILES: &[&str] = &["position", "spool", "spool.new", "sent.json", "status.json", "told", "refused"];
 
 /// An identity as it is stored; the key lies beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,9 +123,13 @@ impl Vault {
         };
         let stored = serde_json::from_slice(&text).map_err(|error| {
             let path = self.path(json);
-            Fail::new(Code::State, format!("{}: damaged ({error}); run `muster-agent seal`, then enroll again", path.display()))
+            Fail::new(
+                Code::State,
+                format!("{}: damaged ({error}); run `muster-agent seal`, then enroll again", path.display()),
+            )
         })?;
-        let key = files::read(&self.path(key), FILE_BYTES_MAX).map_err(|error| Fail::new(Code::State, error.to_string()))?;
+        let key =
+            files::read(&self.path(key), FILE_BYTES_MAX).map_err(|error| Fail::new(Code::State, error.to_string()))?;
         Ok(Some(Usable { stored, key_pem: String::from_utf8_lossy(&key).into_owned() }))
     }
 

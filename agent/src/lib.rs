@@ -17,10 +17,12 @@
 
 #![deny(unsafe_code)]
 
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod collect;
 pub mod config;
+pub mod contact;
 pub mod crc;
 pub mod deliver;
 pub mod enroll;
@@ -32,7 +34,9 @@ pub mod log;
 pub mod machine;
 pub mod position;
 pub mod probes;
+pub mod run;
 pub mod schedule;
+pub mod service;
 pub mod settle;
 pub mod source;
 pub mod spool;

@@ -46,9 +46,8 @@ impl Fingerprint {
     /// Whether `now` is another machine than this.
     pub fn is_other(&self, now: &Fingerprint) -> bool {
         let both = self.0.iter().filter_map(|(class, hashes)| now.0.get(class).map(|now| (hashes, now)));
-        let (all, other) = both.fold((0, 0), |(all, other), (hashes, now)| {
-            (all + 1, other + u32::from(hashes.is_disjoint(now)))
-        });
+        let (all, other) =
+            both.fold((0, 0), |(all, other), (hashes, now)| (all + 1, other + u32::from(hashes.is_disjoint(now))));
         other * 2 > all
     }
 }

@@ -100,8 +100,7 @@ mod tests {
             let item = Item::from(reading);
             (item.key.clone(), item)
         });
-        let section =
-            Section { state: State::Seen, items: items.collect(), problems: Vec::new(), truncated: false };
+        let section = Section { state: State::Seen, items: items.collect(), problems: Vec::new(), truncated: false };
         [("health_x".to_owned(), section)].into()
     }
 

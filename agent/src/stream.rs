@@ -1,6 +1,7 @@
 //! The stream of records from this agent to its collector: what was told, what waits, how far it got. Keeps
-//! disk and memory in step, in an order that survives a crash between any two steps:
-//! record into the spool, whole sections, position; and the position again before anything is sent.
+//! disk and memory in step, in an order that survives a crash between any two steps: whole sections, record
+//! into the spool, position; and the position again before anything is sent. What a crash takes, the collector
+//! asks for, because its root differs then.
 //!
 //! Knows no network and no clock.
 

@@ -11,9 +11,8 @@ const QUOTA: Quota = Quota { bytes: 1 << 20, records: 100 };
 
 /// Record `seq` sets row `seq % 3` of section `s` to `seq`: a chain of deltas.
 fn record(seq: u64) -> Record {
-    let section = |seq: u64| -> Vec<Item> {
-        (seq.saturating_sub(2)..=seq).filter(|n| *n > 0).map(|n| row(n % 3, n)).collect()
-    };
+    let section =
+        |seq: u64| -> Vec<Item> { (seq.saturating_sub(2)..=seq).filter(|n| *n > 0).map(|n| row(n % 3, n)).collect() };
     let part = Part {
         section: "s".into(),
         state: State::Seen,
