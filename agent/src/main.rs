@@ -2,4 +2,6 @@
 
 #![deny(unsafe_code)]
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    agent::cli::main()
+}
