@@ -101,6 +101,8 @@ impl FromRequestParts<App> for Principal {
 pub enum Rule {
     /// Nothing.
     Public,
+    /// The certificate of an agent, which is another port's business.
+    Agent,
     /// All of these scopes.
     Scopes(Vec<Scope>),
 }
@@ -137,6 +139,9 @@ fn rule_of(security: &Value) -> Option<Rule> {
     if first.is_empty() {
         return Some(Rule::Public);
     }
+    if first.contains_key("agent") {
+        return Some(Rule::Agent);
+    }
     let names = first.get("token")?.as_array()?;
     let scopes: Option<Vec<Scope>> = names.iter().map(|name| Scope::of(name.as_str()?)).collect();
     scopes.filter(|scopes| !scopes.is_empty()).map(Rule::Scopes)
@@ -149,7 +154,11 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
         tracing::error!(%path, method = %request.method(), "a route without a rule was refused");
         return Err(forbidden("nobody may call this route"));
     };
-    let Rule::Scopes(wanted) = rule else { return Ok(next.run(request).await) };
+    let wanted = match rule {
+        Rule::Public => return Ok(next.run(request).await),
+        Rule::Agent => return Err(ApiError::not_found("this path")),
+        Rule::Scopes(wanted) => wanted,
+    };
     let principal = identify(&app, request.extensions().get::<Peer>(), request.headers())?;
     if let Some(missing) = wanted.iter().find(|scope| !principal.may(**scope)) {
         return Err(forbidden(format!("this needs the scope {}", missing.name())));

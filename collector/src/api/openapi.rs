@@ -21,6 +21,10 @@ use utoipa_axum::routes;
 )]
 struct Head;
 
+/// A JSON object whose fields the description tells: the shapes of the agents' protocol are in crate `shared`.
+#[derive(utoipa::ToSchema)]
+pub struct Quoted {}
+
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(document))
@@ -53,6 +57,14 @@ pub fn assemble(resources: &[Resource]) -> (axum::Router<App>, Value) {
         "agent": {"type": "mutualTLS"},
     });
     (router, document)
+}
+
+/// The whole document: these resources, and the agents' port.
+pub fn document_of(resources: &[Resource]) -> Value {
+    let (_, mut document) = assemble(resources);
+    let (_, part) = super::agent::routes().split_for_parts();
+    add(&mut document, "agents' port", serde_json::to_value(part).unwrap_or_default());
+    document
 }
 
 /// Adds a resource's paths and schemas. Every operation gets its tag, and its failures in one line.
@@ -89,7 +101,7 @@ mod tests {
 
     #[test]
     fn every_route_of_the_document_has_a_rule() {
-        let (_, document) = assemble(ROUTES);
+        let document = document_of(ROUTES);
         let rules = Rules::of(&document);
         let mut missing = Vec::new();
         for (path, item) in document["paths"].as_object().expect("paths") {

@@ -76,6 +76,16 @@ impl ApiError {
         self
     }
 
+    /// The same, found within something: `records[3].rows`.
+    #[must_use]
+    pub fn within(mut self, outer: &str) -> ApiError {
+        self.field = Some(match self.field {
+            Some(field) => format!("{outer}.{field}"),
+            None => outer.to_owned(),
+        });
+        self
+    }
+
     /// Its HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
