@@ -17,11 +17,19 @@
 //! | `cli` | a client of the public API, and the offline verbs | register, desk |
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod cli;
+pub mod clock;
+pub mod config;
 pub mod decide;
 pub mod desk;
 pub mod event;
+pub mod fleet;
+pub mod keyring;
+pub mod net;
+pub mod pki;
 pub mod register;
+pub mod secret;
 pub mod store;
 pub mod tell;
 pub mod work;
