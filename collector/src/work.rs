@@ -204,7 +204,8 @@ pub struct Needs {
     pub agent: Option<AgentId>,
     /// Rows of these sections of the agent's asset (before that is known to change).
     pub sections: BTreeMap<String, Rows>,
-    /// Up to 8 assets that hold one of these identifiers, the agent's own left out.
+    /// Up to 8 assets that hold one of these identifiers, the agent's own left out; those found by the
+    /// identifiers that the fewest assets hold come first, so that junk crowds nobody out.
     pub evidence: Vec<Evidence>,
     /// How many assets hold each of those identifiers is told too; see [`Known::holders`].
     pub assets: Vec<AssetId>,
@@ -228,6 +229,9 @@ pub struct Needs {
     pub recent_events: usize,
     /// Links of these assets and tickets, and of the agent's asset when `fault_tickets` is set.
     pub links: bool,
+    /// `numbers`, `fault_tickets`, `recent_events` and `links` may be left out unless the agent's asset has
+    /// an open fault: without one, this work opens and moves no ticket.
+    pub only_with_faults: bool,
     /// Faults of any asset that wait for time to pass, with their assets and tickets: for a tick.
     pub waiting_faults: bool,
 }
@@ -376,6 +380,8 @@ pub enum Row {
     Section(AssetId, Section),
     /// Rows of a generic section: put, and delete by key; `whole` deletes all others.
     Items { asset: AssetId, section: String, put: Vec<Item>, del: Vec<String>, whole: bool },
+    /// A section that the machine no longer has: its head and all its rows go.
+    DropSection { asset: AssetId, section: String },
     /// The software of a section: numbers kept, and rows added.
     Software { asset: AssetId, section: String, keep: Vec<i64>, add: Vec<Item> },
     /// A fault, by its fingerprint.

@@ -246,7 +246,7 @@ pub struct Section {
     pub name: String,
     /// Seen or failed.
     pub state: State,
-    /// The digest of the rows held.
+    /// The digest of the rows held; all zero while the section was never seen.
     pub digest: Digest,
     /// How many rows.
     pub rows: u64,
@@ -254,7 +254,8 @@ pub struct Section {
     pub problems: Vec<Problem>,
     /// It was cut at its limit.
     pub truncated: bool,
-    /// The digest of a big drop that waits for its confirmation by the next report.
+    /// A digest that the agent said while other rows are held: of a big drop that waits for its
+    /// confirmation by the next report or, while failed, of what the agent has left of the section.
     pub held: Option<Digest>,
     /// When it last changed.
     pub changed: At,
