@@ -227,12 +227,14 @@ pub struct Needs {
     pub fault_tickets: bool,
     /// The asset's latest events (for a snapshot): at most this many.
     pub recent_events: usize,
-    /// Links of these assets and tickets, and of the agent's asset when `fault_tickets` is set.
+    /// Links of these assets and tickets, of the agent's asset when `fault_tickets` is set and of the assets
+    /// of waiting faults, with the tickets at their other ends.
     pub links: bool,
     /// `numbers`, `fault_tickets`, `recent_events` and `links` may be left out unless the agent's asset has
     /// an open fault: without one, this work opens and moves no ticket.
     pub only_with_faults: bool,
-    /// Faults of any asset that wait for time to pass, with their assets and tickets: for a tick.
+    /// Faults of any asset that wait for time to pass (a bounded number, those that wait longest), with their
+    /// assets and those assets' tickets as `fault_tickets` has them: for a tick.
     pub waiting_faults: bool,
 }
 
