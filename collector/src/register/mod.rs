@@ -1,6 +1,7 @@
 //! What we own: pure rules about assets. Given what is known and what was reported, they say what
 //! happened. They know no clock, no database and no randomness.
 
+pub mod health;
 pub mod model;
 pub mod report;
 
