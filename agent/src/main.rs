@@ -1,3 +1,7 @@
 //! The program `muster-agent`.
 
-fn main() {}
+#![deny(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    agent::cli::main()
+}

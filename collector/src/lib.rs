@@ -6,7 +6,8 @@
 //! | module | knows | never |
 //! | --- | --- | --- |
 //! | [`event`] | the vocabulary of the journal | changes the meaning of a variant |
-//! | [`work`] | what may be asked of the core, what it needs to know, what it decides | clock, I/O, randomness |
+//! | [`work`] | what may be asked of the core, what it must know, what it may decide: words only | rules |
+//! | [`decide`] | who decides what, in which order (pure) | clock, I/O, randomness |
 //! | [`register`] | what we own: identity, diff, health, lifecycle (pure) | store, API, config |
 //! | [`desk`] | what we promise: tickets, links, incidents from faults (pure) | store, API, config |
 //! | `store` | the only SQL: load, apply, the writer, pages | rules |
@@ -16,8 +17,19 @@
 //! | `cli` | a client of the public API, and the offline verbs | register, desk |
 #![forbid(unsafe_code)]
 
+pub mod api;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod decide;
 pub mod desk;
 pub mod event;
+pub mod fleet;
+pub mod keyring;
+pub mod net;
+pub mod pki;
 pub mod register;
+pub mod secret;
 pub mod store;
+pub mod tell;
 pub mod work;

@@ -1,1 +1,8 @@
-fn main() {}
+//! The program `muster`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    collector::cli::main()
+}

@@ -1,14 +1,10 @@
 //! What may be asked of the core, what it must know for it, and what it decides.
 //!
-//! The writer takes a [`Work`], loads what [`needs`](Needs) names, calls `decide` and applies the
-//! [`Decision`] in one transaction. `decide` is pure: `now` and the source of ids come in with [`Context`],
-//! so that the same work on the same knowledge always decides the same, and a lost race is settled by
-//! deciding again.
+//! Only words: [`decide`](crate::decide) says who decides what. `now` and the source of ids come in with
+//! [`Context`], so that the same work on the same knowledge always decides the same.
 
-use crate::desk;
 use crate::desk::model::{Comment, End, Kind, Link, Rel, Ticket};
 use crate::event::{Actor, Event, Subject};
-use crate::register;
 use crate::register::model::{
     Agent, ApiToken, Asset, Candidate, Cert, Declared, Fault, Items, JoinToken, Section, Software,
 };
@@ -106,21 +102,6 @@ pub enum Act {
     AddLink { from: End, rel: Rel, to: End },
     /// A link is taken away.
     RemoveLink { link: LinkId },
-}
-
-impl Act {
-    /// Whether the desk decides it; the register decides the rest.
-    pub fn is_desk(&self) -> bool {
-        matches!(
-            self,
-            Act::OpenTicket(_)
-                | Act::EditTicket { .. }
-                | Act::MoveTicket { .. }
-                | Act::CommentTicket { .. }
-                | Act::AddLink { .. }
-                | Act::RemoveLink { .. }
-        )
-    }
 }
 
 /// What a person may decide on a quarantined agent.
@@ -530,28 +511,5 @@ impl Refusal {
         let event = Event::EnrollRefused { why: (*why).to_owned(), source: from.clone(), name: name.clone() };
         let subjects = token.iter().map(|id| Subject::JoinToken(*id)).collect();
         Some(Draft { actor: Actor::Rule("enroll"), subjects, event })
-    }
-}
-
-/// What must be known to decide a work.
-pub fn needs(work: &Work) -> Needs {
-    match work {
-        Work::Report(report) => register::report::needs(report),
-        Work::Act { act, .. } if act.is_desk() => desk::needs(act),
-        Work::Act { act, .. } => register::needs(act),
-        Work::Tick => desk::triage::tick_needs(),
-    }
-}
-
-/// What happened, decided from the work, what is known, and the moment.
-///
-/// # Errors
-/// A [`Refusal`]: nothing is done.
-pub fn decide(work: &Work, known: &Known, context: &mut Context) -> Result<Decision, Refusal> {
-    match work {
-        Work::Report(report) => register::report::decide(report, known, context),
-        Work::Act { actor, act } if act.is_desk() => desk::decide(actor, act, known, context),
-        Work::Act { actor, act } => register::decide(actor, act, known, context),
-        Work::Tick => desk::triage::tick(known, context),
     }
 }

@@ -393,7 +393,7 @@ pub struct User {
     pub home: Option<String>,
     /// Login shell.
     pub shell: Option<String>,
-    /// Local groups that list it.
+    /// Local groups it is in: the primary one first, then those that list it.
     pub groups: Vec<String>,
     /// May act as administrator by being in a group that does.
     pub admin: bool,

@@ -15,6 +15,7 @@
 //! | [`checkin`] | the one exchange between agent and collector |
 //! | [`enroll`] | how an agent gets and renews its identity |
 //! | [`limit`] | the bounds that both sides keep |
+//! | [`show`] | reported text as a person may see it |
 
 pub mod checkin;
 pub mod digest;
@@ -25,5 +26,6 @@ pub mod hardware;
 pub mod health;
 pub mod id;
 pub mod limit;
+pub mod show;
 pub mod software;
 pub mod unit;

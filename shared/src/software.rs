@@ -35,7 +35,7 @@ pub struct Package {
 impl From<Package> for Item {
     /// Key: `manager/name/arch`.
     fn from(package: Package) -> Item {
-        let key = format!("{}/{}/{}", package.manager, package.name, package.arch.as_deref().unwrap_or(""));
+        let key = [&package.manager, "/", &package.name, "/", package.arch.as_deref().unwrap_or("")].concat();
         Item {
             label: Some(package.name),
             maker: package.publisher,

@@ -1,6 +1,19 @@
 //! Runs probes over a source and seals what they found. A probe that fails costs only its own section.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `bound` | the limits of a section |
+//! | [`evidence`] | the section that follows from the others: what identifies this machine |
+//! | [`table`] | a report for people |
+//! | [`json`] | a report for programs |
 
-use crate::probes::Probe;
+pub mod evidence;
+pub mod json;
+pub mod table;
+
+mod bound;
+
+use crate::probes::{Found, Probe};
 use crate::source::Source;
 use shared::checkin::{Problem, State};
 use shared::digest::{self, Digest};
@@ -30,7 +43,24 @@ impl Section {
     }
 }
 
-/// Runs the probes given and adds the sections that follow from theirs (`evidence`).
-pub fn run(_source: &dyn Source, _probes: &[&'static Probe]) -> Sections {
-    Sections::new()
+/// Runs the probes given and, if the sections that evidence follows from are all among theirs, adds
+/// `evidence`. Whoever runs probes at different times calls [`derive`] over what all of them found.
+pub fn run(source: &dyn Source, probes: &[&'static Probe]) -> Sections {
+    let mut sections: Sections =
+        probes.iter().map(|probe| (probe.name.to_owned(), seal(probe.name, (probe.run)(source)))).collect();
+    if evidence::FROM.iter().all(|name| sections.contains_key(*name)) {
+        derive(source, &mut sections);
+    }
+    sections
+}
+
+/// A section within its limits, from what a probe found.
+pub fn seal(name: &str, found: Result<Found, Problem>) -> Section {
+    bound::section(name, found)
+}
+
+/// Adds or renews the sections that follow from others.
+pub fn derive(source: &dyn Source, sections: &mut Sections) {
+    let found = evidence::find(sections, &evidence::ask(source));
+    sections.insert(shared::evidence::SECTION.to_owned(), seal(shared::evidence::SECTION, Ok(found)));
 }

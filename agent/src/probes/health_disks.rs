@@ -1,13 +1,146 @@
-//! Probe `health_disks`: health: space and inodes of filesystems.
+//! Probe `health_disks`: health: space and inodes of the filesystems that can become full.
+//!
+//! Percentages are those of df(1): used out of what users may use (root's reserve left out), rounded up, so
+//! that 100 means that nobody but root can write. Which mounts count, [`mounts`] knows; read-only ones and
+//! those on other machines are never asked.
 
+use super::mounts::{self, Mount};
 use super::{Every, Found, Os, Probe};
-use crate::source::Source;
+use crate::source::{Source, Space};
 use shared::checkin::Problem;
+use shared::health::Reading;
 
 /// The probe.
 pub const PROBE: Probe =
     Probe { name: "health_disks", os: &[Os::Linux], every: Every::Sample, needs: "", mark: None, run };
 
-fn run(_source: &dyn Source) -> Result<Found, Problem> {
-    Ok(Found::default())
+fn run(source: &dyn Source) -> Result<Found, Problem> {
+    let uuids = mounts::uuids(source);
+    let mut found = Found::default();
+    for mount in mounts::local(source)?.into_iter().filter(Mount::fills) {
+        let space = match source.space(&mount.point) {
+            Ok(space) => space,
+            Err(miss) => {
+                found.problems.push(miss.problem(format!("space of {}", mount.point)));
+                continue;
+            }
+        };
+        let device = mounts::device_name(source, &mount);
+        let uuid = device.and_then(|name| uuids.get(&name).cloned());
+        let identity = uuid.or_else(|| Some(mount.source.clone()).filter(|name| name.starts_with('/')));
+        found.items.extend(readings(&mount, &space, identity).into_iter().map(Into::into));
+    }
+    Ok(found)
+}
+
+fn readings(mount: &Mount, space: &Space, identity: Option<String>) -> Vec<Reading> {
+    let used_bytes = space.total_bytes.saturating_sub(space.free_bytes);
+    let used_inodes = space.inodes.saturating_sub(space.inodes_free);
+    // A dataset of a pool is as large as what the pool has left: no size of its own.
+    let pooled = mount.fstype == "zfs";
+    let of = |check: &str, value: i64, total: u64| Reading {
+        check: check.to_owned(),
+        resource: mount.point.clone(),
+        value,
+        total: i64::try_from(total).ok().filter(|_| !pooled),
+        identity: identity.clone(),
+        detail: None,
+    };
+    let bytes = percent(used_bytes, space.available_bytes).map(|value| of("disk_space", value, space.total_bytes));
+    // Filesystems without a fixed number of inodes say 0.
+    let inodes = percent(used_inodes, space.inodes_free)
+        .filter(|_| space.inodes > 0)
+        .map(|value| of("disk_inodes", value, space.inodes));
+    bytes.into_iter().chain(inodes).collect()
+}
+
+/// Used out of used and available, rounded up; nothing where there is neither.
+fn percent(used: u64, available: u64) -> Option<i64> {
+    let all = u128::from(used) + u128::from(available);
+    (all > 0).then(|| i64::try_from((u128::from(used) * 100).div_ceil(all)).unwrap_or(100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::live::Live;
+    use crate::source::tape::Tape;
+    use shared::checkin::Why;
+    use std::process::Command;
+
+    fn space(total_bytes: u64, free_bytes: u64, available_bytes: u64, inodes: u64, inodes_free: u64) -> Space {
+        Space { total_bytes, free_bytes, available_bytes, inodes, inodes_free }
+    }
+
+    fn told(tape: &Tape) -> Vec<(String, i64, Option<i64>, Option<String>)> {
+        let items = run(tape).expect("found").items;
+        items
+            .iter()
+            .filter_map(Reading::from_item)
+            .map(|r| (format!("{}:{}", r.check, r.resource), r.value, r.total, r.identity))
+            .collect()
+    }
+
+    #[test]
+    fn only_what_can_become_full_is_told_as_df_would() {
+        let mountinfo = "\
+1 0 8:1 / / rw - ext4 /dev/sda1 rw
+2 1 7:0 / /snap/x ro - squashfs /dev/loop0 ro
+3 1 0:40 / /srv rw - nfs4 files:/srv rw
+4 1 8:2 / /boot ro - ext4 /dev/sda2 rw
+5 1 0:41 / /data rw - btrfs /dev/mapper/data rw
+6 1 0:42 / /tmp rw - tmpfs tmpfs rw,size=1024k
+7 1 8:3 / /gone rw - xfs /dev/sda3 rw
+";
+        let tape = Tape::new()
+            .file("/proc/self/mountinfo", mountinfo)
+            .dir("/dev/disk/by-uuid", &["abcd-1"])
+            .link("/dev/disk/by-uuid/abcd-1", "../../sda1")
+            .link("/sys/dev/block/8:1", "../../devices/pci/ata1/block/sda/sda1")
+            .space("/", space(1000, 150, 100, 200, 199))
+            .space("/data", space(1000, 1000, 1000, 0, 0))
+            .space("/tmp", space(1024, 0, 0, 10, 0));
+        let row = |key: &str, value, total, identity: &str| {
+            (key.to_owned(), value, Some(total), (!identity.is_empty()).then(|| identity.to_owned()))
+        };
+        assert_eq!(
+            told(&tape),
+            [
+                row("disk_space:/", 90, 1000, "abcd-1"),
+                row("disk_inodes:/", 1, 200, "abcd-1"),
+                row("disk_space:/data", 0, 1000, "/dev/mapper/data"),
+                row("disk_space:/tmp", 100, 1024, ""),
+                row("disk_inodes:/tmp", 100, 10, ""),
+            ]
+        );
+        let problems = run(&tape).expect("found").problems;
+        assert_eq!(problems, [Problem::new(Why::Absent, "space of /gone")]);
+    }
+
+    #[test]
+    fn percentages_are_rounded_up_and_hold_any_amount() {
+        assert_eq!(percent(895, 105), Some(90));
+        assert_eq!(percent(1, u64::MAX), Some(1));
+        assert_eq!(percent(u64::MAX, u64::MAX), Some(50));
+        assert_eq!(percent(0, 0), None);
+    }
+
+    /// Other tests write to the disk meanwhile, so one point may lie between the two looks.
+    #[test]
+    fn this_machine_is_as_full_as_df_says() {
+        let Ok(output) = Command::new("df").args(["--output=pcent", "/"]).env("LC_ALL", "C").output() else {
+            println!("SKIP: no df here");
+            return;
+        };
+        let text = String::from_utf8(output.stdout).expect("text");
+        let Some(theirs) = text.lines().nth(1).and_then(|line| line.trim().trim_end_matches('%').parse::<i64>().ok())
+        else {
+            println!("SKIP: df does not know how full / is");
+            return;
+        };
+        let found = run(&Live).expect("found");
+        let root = found.items.iter().find(|item| item.key == "disk_space:/");
+        let ours = root.and_then(|item| item.int("value")).expect("a reading of /");
+        assert!(ours.abs_diff(theirs) <= 1, "ours {ours}, of df {theirs}");
+    }
 }

@@ -1,13 +1,82 @@
-//! Probe `health_memory`: health: memory pressure.
+//! Probe `health_memory`: health: whether work waits for memory.
+//!
+//! The kernel measures that itself: `some avg60` of PSI (linux Documentation/accounting/psi.rst) is the share
+//! of the last minute in which some task waited for memory. Where the kernel does not measure it (before
+//! 4.20, or `psi=0`) there is no reading: what is in use says nothing of it, since a healthy machine uses all
+//! its memory.
 
 use super::{Every, Found, Os, Probe};
-use crate::source::Source;
-use shared::checkin::Problem;
+use crate::source::{Miss, Source};
+use shared::checkin::{Problem, Why};
+use shared::health::Reading;
 
 /// The probe.
 pub const PROBE: Probe =
     Probe { name: "health_memory", os: &[Os::Linux], every: Every::Sample, needs: "", mark: None, run };
 
-fn run(_source: &dyn Source) -> Result<Found, Problem> {
-    Ok(Found::default())
+const PATH: &str = "/proc/pressure/memory";
+
+fn run(source: &dyn Source) -> Result<Found, Problem> {
+    let text = match source.text(PATH) {
+        Ok(text) => text,
+        // Switched off, the file is there and reading it is "not supported".
+        Err(miss @ (Miss::Absent | Miss::Failed(_))) => {
+            let problem = miss.problem(PATH).detail("this kernel does not measure memory pressure");
+            return Ok(Found { items: Vec::new(), problems: vec![problem] });
+        }
+        Err(miss) => return Err(miss.problem(PATH)),
+    };
+    let value = parse(&text).ok_or_else(|| Problem::new(Why::Malformed, PATH).detail("no `some avg60=`"))?;
+    let reading = Reading {
+        check: "memory_pressure".to_owned(),
+        resource: String::new(),
+        value,
+        total: None,
+        identity: None,
+        detail: None,
+    };
+    Ok(Found { items: vec![reading.into()], problems: Vec::new() })
+}
+
+/// Percent, rounded, of `some avg10=0.00 avg60=1.51 avg300=0.60 total=1234`.
+pub fn parse(text: &str) -> Option<i64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("some "))?;
+    let value = line.split_whitespace().find_map(|field| field.strip_prefix("avg60="))?;
+    let (whole, hundredths) = value.split_once('.').unwrap_or((value, "0"));
+    let whole: i64 = whole.parse().ok().filter(|whole| (0..=100).contains(whole))?;
+    let up = hundredths.bytes().next().is_some_and(|digit| (b'5'..=b'9').contains(&digit));
+    Some((whole + i64::from(up)).min(100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::tape::Tape;
+    use proptest::prelude::*;
+
+    #[test]
+    fn pressure_is_a_rounded_percentage() {
+        let of = |avg60: &str| {
+            parse(&format!("some avg10=9.00 avg60={avg60} avg300=8.00 total=1\nfull avg10=0.00 avg60=99.00 total=0\n"))
+        };
+        assert_eq!(["0.00", "1.49", "1.50", "39.99", "100.00"].map(of), [0, 1, 2, 40, 100].map(Some));
+        assert_eq!(["", "-1.00", "101.00", "x"].map(of), [None; 4]);
+        assert_eq!(parse("full avg60=1.00"), None);
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_measure_is_a_hole_not_a_failure() {
+        for tape in [Tape::new(), Tape::new().failed(PATH, "not supported")] {
+            let found = run(&tape).expect("found");
+            assert_eq!((found.items.len(), found.problems.len()), (0, 1));
+        }
+        assert_eq!(run(&Tape::new().file(PATH, "odd")).map_err(|problem| problem.why), Err(Why::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived(text in "some (avg60=)?.{0,30}") {
+            parse(&text);
+        }
+    }
 }

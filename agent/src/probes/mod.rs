@@ -2,8 +2,14 @@
 //! lines that ask; no file knows which OS it runs on, opens anything itself or imports another probe.
 //!
 //! To add a probe: a new file, and a line in [`PROBES`].
+//!
+//! `arch`, `container`, `cpuinfo`, `jedec`, `mounts`, `placeholder`, `rtnetlink`, `smbios` and `udev` are no probes
+//! but what several of them share: pure functions over a source, a text or bytes.
 
+pub mod arch;
+pub mod container;
 pub mod cpu;
+pub mod cpuinfo;
 pub mod disks;
 pub mod dpkg;
 pub mod filesystems;
@@ -12,12 +18,19 @@ pub mod health_memory;
 pub mod health_reboot;
 pub mod health_self;
 pub mod health_services;
+pub mod jedec;
 pub mod memory;
+pub mod mounts;
 pub mod network;
 pub mod os;
+pub mod placeholder;
 pub mod ports;
+pub mod rtnetlink;
 pub mod services;
+pub mod smbios;
 pub mod system;
+pub mod udev;
+pub mod units;
 pub mod users;
 
 use crate::source::Source;

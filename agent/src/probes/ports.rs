@@ -1,8 +1,16 @@
-//! Probe `ports`: listening ports with their owners.
+//! Probe `ports`: listening TCP sockets and unconnected UDP sockets with their owners.
+//!
+//! Knows the tables of the kernel's network namespace (proc_net_tcp(5); linux
+//! Documentation/networking/proc_net_tcp.rst): addresses are 32-bit words in the byte order of the machine,
+//! ports in hexadecimal. Owners are found by the inode that a descriptor's link names. Does not know other
+//! namespaces' sockets, or which interface a socket is bound to.
 
 use super::{Every, Found, Os, Probe};
-use crate::source::Source;
-use shared::checkin::Problem;
+use crate::source::{Miss, Source};
+use shared::checkin::{Problem, Why};
+use shared::hardware::Port;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The probe.
 pub const PROBE: Probe = Probe {
@@ -14,6 +22,183 @@ pub const PROBE: Probe = Probe {
     run,
 };
 
-fn run(_source: &dyn Source) -> Result<Found, Problem> {
-    Ok(Found::default())
+/// The tables, with the state that counts in each: TCP_LISTEN, and TCP_CLOSE, which for UDP is "unconnected"
+/// (include/net/tcp_states.h).
+const TABLES: &[(&str, &str, u8)] = &[
+    ("/proc/net/tcp", "tcp", 0x0a),
+    ("/proc/net/tcp6", "tcp", 0x0a),
+    ("/proc/net/udp", "udp", 0x07),
+    ("/proc/net/udp6", "udp", 0x07),
+];
+
+/// One socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Socket {
+    /// Address it is bound to.
+    pub address: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// The user it was made by.
+    pub uid: u32,
+    /// Its inode; 0 for sockets of the kernel.
+    pub inode: u64,
 }
+
+fn run(source: &dyn Source) -> Result<Found, Problem> {
+    let mut found = Found::default();
+    let mut sockets: Vec<(&str, Socket)> = Vec::new();
+    let mut tables = 0;
+    for (path, protocol, state) in TABLES {
+        match source.file(path) {
+            Ok(bytes) => {
+                let (listening, malformed) = parse(&bytes, *state);
+                tables += 1;
+                sockets.extend(listening.into_iter().map(|socket| (*protocol, socket)));
+                if malformed > 0 {
+                    let detail = format!("lines that are no sockets: {malformed}");
+                    found.problems.push(Problem::new(Why::Malformed, *path).detail(detail));
+                }
+            }
+            // Without IPv6 there are no tables of it.
+            Err(Miss::Absent) => {}
+            // Half of the ports would look as if the other half had been closed.
+            Err(miss) => return Err(miss.problem(*path)),
+        }
+    }
+    if tables == 0 {
+        return Err(Miss::Absent.problem("/proc/net/tcp"));
+    }
+    let wanted = sockets.iter().map(|(_, socket)| socket.inode).filter(|inode| *inode != 0).collect();
+    let (owners, problem) = owners(source, wanted);
+    found.problems.extend(problem);
+    found.items = merge(sockets, &owners).into_iter().map(|(port, pid)| named(source, port, pid).into()).collect();
+    Ok(found)
+}
+
+/// Sockets in a state, and how many lines were malformed.
+pub fn parse(bytes: &[u8], state: u8) -> (Vec<Socket>, usize) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut sockets = Vec::new();
+    let mut malformed = 0;
+    for line in text.lines().skip(1).filter(|line| !line.is_empty()) {
+        match parse_line(line) {
+            Some((found, socket)) if found == state => sockets.push(socket),
+            Some(_) => {}
+            None => malformed += 1,
+        }
+    }
+    (sockets, malformed)
+}
+
+/// `0: 0100007F:0277 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 12345 …`
+fn parse_line(line: &str) -> Option<(u8, Socket)> {
+    let mut fields = line.split_ascii_whitespace();
+    let (address, port) = fields.nth(1)?.split_once(':')?;
+    let state = u8::from_str_radix(fields.nth(1)?, 16).ok()?;
+    let uid = fields.nth(3)?.parse().ok()?;
+    let inode = fields.nth(1)?.parse().ok()?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    Some((state, Socket { address: parse_address(address)?, port, uid, inode }))
+}
+
+fn parse_address(digits: &str) -> Option<IpAddr> {
+    let word = |at: usize| {
+        let digits = digits.get(at * 8..at * 8 + 8)?;
+        u32::from_str_radix(digits, 16).ok().map(u32::to_ne_bytes)
+    };
+    match digits.len() {
+        8 => Some(IpAddr::from(Ipv4Addr::from(word(0)?))),
+        32 => {
+            let mut octets = [0; 16];
+            for (at, four) in octets.chunks_exact_mut(4).enumerate() {
+                four.copy_from_slice(&word(at)?);
+            }
+            Some(IpAddr::from(Ipv6Addr::from(octets)))
+        }
+        _ => None,
+    }
+}
+
+/// Which process has which socket. Of several that share one, the one with the lowest number, but the
+/// service manager (process 1) only where nobody else has it: it holds the sockets of what it starts on
+/// demand. The walk ends with the last socket, because it is the dearest thing that a probe does.
+fn owners(source: &dyn Source, mut wanted: BTreeSet<u64>) -> (BTreeMap<u64, u32>, Option<Problem>) {
+    let mut owners = BTreeMap::new();
+    let mut denied = false;
+    let names = source.names("/proc").unwrap_or_default();
+    let mut pids: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    pids.sort_unstable_by_key(|pid| (*pid == 1, *pid));
+    for pid in pids {
+        if wanted.is_empty() {
+            break;
+        }
+        let folder = format!("/proc/{pid}/fd");
+        let descriptors = match source.names(&folder) {
+            Ok(names) => names,
+            Err(miss) => {
+                denied |= miss == Miss::Denied;
+                continue;
+            }
+        };
+        for descriptor in descriptors {
+            match source.link(&format!("{folder}/{descriptor}")) {
+                Ok(target) => {
+                    if let Some(inode) = parse_socket(&target)
+                        && wanted.remove(&inode)
+                    {
+                        owners.insert(inode, pid);
+                    }
+                }
+                Err(miss) => denied |= miss == Miss::Denied,
+            }
+        }
+    }
+    let hidden = (denied && !wanted.is_empty()).then(|| {
+        let detail = format!("sockets whose owners are not known: {}", wanted.len());
+        Problem::new(Why::Denied, "/proc/*/fd of other users").detail(detail)
+    });
+    (owners, hidden)
+}
+
+/// `socket:[12345]`
+fn parse_socket(target: &str) -> Option<u64> {
+    target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// One port for each address, however many sockets share it (SO_REUSEPORT): that of the lowest user and
+/// process, so that the next look gives the same answer.
+fn merge(sockets: Vec<(&str, Socket)>, owners: &BTreeMap<u64, u32>) -> Vec<(Port, Option<u32>)> {
+    let mut ports: BTreeMap<(&str, IpAddr, u16), (u32, u32)> = BTreeMap::new();
+    for (protocol, socket) in sockets {
+        let owner = (socket.uid, owners.get(&socket.inode).copied().unwrap_or(u32::MAX));
+        let port = ports.entry((protocol, socket.address, socket.port)).or_insert(owner);
+        *port = owner.min(*port);
+    }
+    ports
+        .into_iter()
+        .map(|((protocol, address, port), (uid, pid))| {
+            let pid = Some(pid).filter(|pid| *pid != u32::MAX);
+            let port = Port {
+                protocol: protocol.to_owned(),
+                address: address.to_string(),
+                port: u32::from(port),
+                uid: Some(uid),
+                pid,
+                ..Port::default()
+            };
+            (port, pid)
+        })
+        .collect()
+}
+
+fn named(source: &dyn Source, mut port: Port, pid: Option<u32>) -> Port {
+    let Some(pid) = pid else { return port };
+    port.process = source.text(&format!("/proc/{pid}/comm")).ok().filter(|name| !name.is_empty());
+    let executable = source.link(&format!("/proc/{pid}/exe")).ok();
+    // The kernel says so when the file was replaced under the running program, as every upgrade does.
+    port.executable = executable.map(|path| path.strip_suffix(" (deleted)").unwrap_or(&path).to_owned());
+    port
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,229 @@
-//! Probe `services`: services that systemd manages.
+//! Probe `services`: services that systemd manages, from its files alone.
+//!
+//! - *Which*: every `.service` file in the folders of systemd.unit(5), the first folder that has a name
+//!   wins. Other names of a service are no services; a template is none, but an instance that something
+//!   wants is one. Units made at run time (`/run/systemd/transient`) and instances that only run, such as one
+//!   for each login, come and go and are left out.
+//! - *How it starts*: as `systemctl is-enabled` says, from links in `*.wants` and `*.requires`.
+//! - *Whether it is active*: the manager keeps a link `/run/systemd/units/invocation:NAME` for exactly as
+//!   long as a unit is (since systemd 235; before that, its cgroup tells of those that have processes).
+//!   That a unit *failed* no file tells; see `health_services`.
+//!
+//! A service that is meant to be there all the time has its state among its attributes, and a change of it is
+//! an event. That of one which comes and goes by design (a timer's, one that the bus starts) is volatile.
 
+use super::units::{self, Unit};
 use super::{Every, Found, Os, Probe};
-use crate::source::Source;
+use crate::source::{Miss, Source};
 use shared::checkin::Problem;
+use shared::fact::Item;
+use shared::hardware::Service;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The probe.
 pub const PROBE: Probe =
     Probe { name: "services", os: &[Os::Linux], every: Every::CheckIn, needs: "", mark: None, run };
 
-fn run(_source: &dyn Source) -> Result<Found, Problem> {
-    Ok(Found::default())
+/// Where a folder's links and files come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Origin {
+    /// The administrator.
+    Admin,
+    /// Until the next boot.
+    Runtime,
+    /// A generator, at each boot.
+    Generator,
+    /// A package.
+    Vendor,
 }
+
+/// The folders, the first one first in precedence.
+const FOLDERS: &[(&str, Origin)] = &[
+    ("/etc/systemd/system", Origin::Admin),
+    ("/run/systemd/system", Origin::Runtime),
+    ("/run/systemd/generator", Origin::Generator),
+    ("/usr/local/lib/systemd/system", Origin::Vendor),
+    ("/usr/lib/systemd/system", Origin::Vendor),
+    ("/lib/systemd/system", Origin::Vendor),
+    ("/run/systemd/generator.late", Origin::Generator),
+];
+
+/// What the folders hold.
+#[derive(Default)]
+struct Tree {
+    /// The file of each service, and whose it is.
+    files: BTreeMap<String, (String, Origin)>,
+    /// The drop-ins of each service by their names.
+    dropins: BTreeMap<String, BTreeMap<String, String>>,
+    /// Who has a link that starts a service, the strongest one.
+    wanted: BTreeMap<String, Origin>,
+}
+
+/// What a service's file is.
+enum File {
+    /// It may never be started.
+    Masked,
+    /// Another service's name.
+    Alias(String),
+    /// A file in a folder of units, or a link to one elsewhere.
+    Unit { linked: bool },
+}
+
+fn run(source: &dyn Source) -> Result<Found, Problem> {
+    let mut tree = read_tree(source)?;
+    let files: Vec<(String, File)> =
+        tree.files.iter().map(|(name, (path, _))| (name.clone(), what_is(source, name, path))).collect();
+    for (name, file) in &files {
+        if let (File::Alias(target), Some((_, origin))) = (file, tree.files.get(name)) {
+            strengthen(&mut tree.wanted, target, *origin);
+        }
+    }
+    let mut found = Found::default();
+    let active = active(source);
+    for (name, file) in &files {
+        let linked = match file {
+            File::Alias(_) => continue,
+            File::Unit { linked } => *linked,
+            File::Masked => {
+                let service = Service { name: name.clone(), start: Some("masked".to_owned()), ..Service::default() };
+                found.items.push(service.into());
+                continue;
+            }
+        };
+        if !name.contains("@.") {
+            found.items.extend(service(source, &tree, name, name, linked, active.as_ref(), &mut found.problems));
+        }
+    }
+    for name in tree.wanted.keys().filter(|name| !tree.files.contains_key(*name)) {
+        if let Some((template, _)) = units::instance(name).filter(|(template, _)| tree.files.contains_key(template)) {
+            let service = service(source, &tree, name, &template, false, active.as_ref(), &mut found.problems);
+            found.items.extend(service);
+        }
+    }
+    Ok(found)
+}
+
+fn read_tree(source: &dyn Source) -> Result<Tree, Problem> {
+    let mut tree = Tree::default();
+    let merged = source.link("/lib").is_ok();
+    for (folder, origin) in FOLDERS.iter().filter(|(folder, _)| !(merged && folder.starts_with("/lib/"))) {
+        let names = match source.names(folder) {
+            Ok(names) => names,
+            Err(Miss::Absent) => continue,
+            // Units that cannot be seen would look as if they had been removed.
+            Err(miss) => return Err(miss.problem(*folder)),
+        };
+        for name in names {
+            let path = format!("{folder}/{name}");
+            if name.ends_with(".service") {
+                tree.files.entry(name).or_insert((path, *origin));
+            } else if let Some(service) = name.strip_suffix(".d").filter(|name| name.ends_with(".service")) {
+                let dropins = tree.dropins.entry(service.to_owned()).or_default();
+                for conf in source.names(&path).unwrap_or_default().into_iter().filter(|name| name.ends_with(".conf")) {
+                    dropins.entry(conf.clone()).or_insert_with(|| format!("{path}/{conf}"));
+                }
+            } else if [".wants", ".requires", ".upholds"].iter().any(|suffix| name.ends_with(suffix)) {
+                for wanted in source.names(&path).unwrap_or_default().iter().filter(|name| name.ends_with(".service")) {
+                    strengthen(&mut tree.wanted, wanted, *origin);
+                }
+            }
+        }
+    }
+    Ok(tree)
+}
+
+fn strengthen(wanted: &mut BTreeMap<String, Origin>, name: &str, origin: Origin) {
+    let strongest = wanted.entry(name.to_owned()).or_insert(origin);
+    *strongest = origin.min(*strongest);
+}
+
+fn what_is(source: &dyn Source, name: &str, path: &str) -> File {
+    let Ok(target) = source.link(path) else { return File::Unit { linked: false } };
+    if target == "/dev/null" {
+        return File::Masked;
+    }
+    let (folder, base) = target.rsplit_once('/').unwrap_or(("", &target));
+    if base != name {
+        return File::Alias(base.to_owned());
+    }
+    File::Unit { linked: folder.starts_with('/') && !FOLDERS.iter().any(|(known, _)| *known == folder) }
+}
+
+fn service(
+    source: &dyn Source,
+    tree: &Tree,
+    name: &str,
+    file: &str,
+    linked: bool,
+    active: Option<&BTreeSet<String>>,
+    problems: &mut Vec<Problem>,
+) -> Option<Item> {
+    let (path, origin) = tree.files.get(file)?;
+    let mut unit = Unit::default();
+    let mut masked = false;
+    match source.file(path) {
+        Ok(bytes) => {
+            masked = bytes.is_empty();
+            unit.read(&bytes);
+        }
+        Err(miss) => problems.push(miss.problem(path)),
+    }
+    let dropins = [file, name].into_iter().filter_map(|name| tree.dropins.get(name)).flatten();
+    for (_, path) in dropins.collect::<BTreeMap<_, _>>() {
+        match source.file(path) {
+            Ok(bytes) => unit.read(&bytes),
+            Err(miss) => problems.push(miss.problem(path)),
+        }
+    }
+    if let Some((_, instance)) = units::instance(name) {
+        unit = unit.of_instance(instance);
+    }
+    let wanted = tree.wanted.get(name).copied();
+    let start = match wanted {
+        _ if masked => "masked",
+        _ if *origin == Origin::Generator => "generated",
+        Some(Origin::Admin) => "enabled",
+        Some(Origin::Runtime) => "enabled-runtime",
+        _ if linked => "linked",
+        _ if unit.installs => "disabled",
+        _ if unit.installs_others => "indirect",
+        _ => "static",
+    };
+    let lasting = !unit.oneshot && (wanted.is_some() || start == "generated");
+    let state = active.map(|active| if active.contains(name) { "active" } else { "inactive" });
+    let mut item = Item::from(Service {
+        name: name.to_owned(),
+        description: unit.description,
+        start: Some(start.to_owned()),
+        state: state.filter(|_| lasting).map(str::to_owned),
+        command: unit.program,
+        user: unit.user,
+    });
+    if !lasting {
+        item = item.with_now("state", state);
+    }
+    Some(item)
+}
+
+/// The services that are active; nothing where systemd does not run, or does not tell.
+fn active(source: &dyn Source) -> Option<BTreeSet<String>> {
+    source.stat("/run/systemd/system").ok()?;
+    if let Ok(names) = source.names("/run/systemd/units") {
+        return Some(names.iter().filter_map(|name| name.strip_prefix("invocation:")).map(str::to_owned).collect());
+    }
+    let roots = ["/sys/fs/cgroup/system.slice", "/sys/fs/cgroup/systemd/system.slice"];
+    let (root, names) = roots.iter().find_map(|root| Some((root, source.names(root).ok()?)))?;
+    let mut all: BTreeSet<String> = BTreeSet::new();
+    for name in names {
+        // Instances of a template are in a slice of their own.
+        if name.ends_with(".slice") {
+            all.extend(source.names(&format!("{root}/{name}")).unwrap_or_default());
+        }
+        all.insert(name);
+    }
+    all.retain(|name| name.ends_with(".service"));
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,10 @@
 //! recording, a root from another machine's files in a folder; probes cannot tell which. Every answer is
 //! held whole and therefore bounded. Commands are a closed list: there is no way to ask for another one.
 
+#[cfg(unix)]
+pub mod live;
+pub mod tape;
+
 use shared::checkin::{Problem, Why};
 use shared::unit::At;
 

@@ -1,0 +1,71 @@
+//! `muster-agent enroll`: reads the join file, which contains a secret, and removes it afterwards.
+
+use crate::config::Config;
+use crate::enroll::{self, JOIN_BYTES_MAX};
+use crate::exit::{Code, Fail};
+use crate::files;
+use crate::identity::Vault;
+use crate::log;
+use std::io::Read;
+use std::path::PathBuf;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  muster-agent enroll --join join.json            the file is removed when it worked
+  ssh host muster-agent enroll --join - < join.json
+
+Waits where an admin has to approve; interrupted, the same command goes on waiting.")]
+pub struct Args {
+    /// The join file from `muster join create`, or - for standard input.
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    join: PathBuf,
+    /// Leave the join file where it is.
+    #[arg(long)]
+    keep_join: bool,
+}
+
+pub fn enroll(args: &Args, config: &Config) -> Result<(), Fail> {
+    let state = |error: files::FileError| Fail::new(Code::State, error.to_string());
+    let vault = Vault::open(&config.state_dir).map_err(state)?;
+    if let Some(current) = vault.current()? {
+        let granted = current.stored.granted;
+        let text = format!(
+            "already enrolled as {} at {}; `muster-agent seal --yes` forgets that identity",
+            granted.agent, granted.agent_url
+        );
+        return Err(Fail::new(Code::Failure, text));
+    }
+    let stdin = args.join.as_os_str() == "-";
+    let text = match stdin {
+        true => from_stdin()?,
+        false => {
+            let read = files::read(&args.join, JOIN_BYTES_MAX);
+            read.map_err(|error| Fail::new(Code::Failure, format!("{error}; `muster join create --file` makes one")))?
+        }
+    };
+    let join = enroll::parse_join(&text)?;
+    let stored = super::block_on(enroll::enroll(&join, &hostname(), &vault, config.proxy.as_deref()))?;
+    if !stdin && !args.keep_join {
+        files::remove(&args.join).map_err(state)?;
+    }
+    log::info(&format!(
+        "enrolled as {} at {}; `muster-agent run` reports there",
+        stored.granted.agent, stored.granted.agent_url
+    ));
+    Ok(())
+}
+
+fn from_stdin() -> Result<Vec<u8>, Fail> {
+    let mut text = Vec::new();
+    let limit = u64::try_from(JOIN_BYTES_MAX).unwrap_or(u64::MAX);
+    let read = std::io::stdin().lock().take(limit).read_to_end(&mut text);
+    read.map_err(|error| Fail::new(Code::Failure, format!("standard input: {error}")))?;
+    Ok(text)
+}
+
+/// What the machine calls itself; shown to the admin who approves, never trusted.
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,137 @@
+//! The command line: one file per verb, each with its examples. Parser, help and completions come from the
+//! same definitions.
+
+mod check;
+mod completions;
+mod enroll;
+mod once;
+mod output;
+mod probe;
+mod record;
+mod run;
+mod seal;
+mod show;
+mod status;
+
+use crate::config::{self, Config};
+use crate::exit::{self, Code, Fail};
+use crate::log;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Muster's agent: tells what this machine is, and how it fares.
+#[derive(Debug, Parser)]
+#[command(name = "muster-agent", version, propagate_version = true, after_help = exit::HELP, after_long_help = AFTER)]
+pub struct Cli {
+    /// The configuration; without it /etc/muster/agent.toml, if that is there.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const AFTER: &str = "\
+Examples:
+  muster-agent once                          what this machine would tell, without any collector
+  muster-agent enroll --join join.json       join a collector; the file comes from `muster join create`
+  muster-agent run                           the service
+  muster-agent status                        who we are, and whether the collector hears us
+
+Exit codes:
+  0  done
+  1  failure not named below
+  2  wrong command line
+  3  wrong configuration
+  4  not enrolled
+  5  refused by the collector
+  6  collector out of reach
+  7  collector not trusted (its certificate is not from the pinned CA, or names another host)
+  8  state directory not usable (missing, not writable, disk full, damaged)";
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Join a collector with a join file.
+    Enroll(enroll::Args),
+    /// Run as a service until told to stop.
+    #[command(after_help = "\
+Example:
+  muster-agent run        SIGHUP reports at once, SIGTERM says goodbye and stops
+
+Waits for `muster-agent enroll` where there is no identity yet. Speaks sd_notify.")]
+    Run,
+    /// Print what this machine would tell, without any collector.
+    Once(once::Args),
+    /// List the probes and what they cannot tell without root.
+    Probe(probe::Args),
+    /// Print exactly what was last sent, or all that the collector was told.
+    Show(show::Args),
+    /// Tell who we are, when we last had contact, and what waits.
+    Status(status::Args),
+    /// Try configuration, state directory and the way to the collector.
+    #[command(after_help = "\
+Example:
+  muster-agent check      each thing that holds is a line; the first that does not is the error")]
+    Check,
+    /// Record everything that the probes ask and are answered, as a tape.
+    Record(record::RecordArgs),
+    /// Print the report that a tape gives.
+    Replay(record::ReplayArgs),
+    /// Forget the identity, for a golden image.
+    Seal(seal::Args),
+    /// Print completions for a shell.
+    Completions(completions::Args),
+}
+
+/// Runs a command line.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match config::load(cli.config.as_deref()).and_then(|config| verb(&cli.verb, &config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fail) => {
+            log::error(&fail.text);
+            ExitCode::from(fail.code as u8)
+        }
+    }
+}
+
+fn verb(verb: &Verb, config: &Config) -> Result<(), Fail> {
+    log::set_level(config.log);
+    match verb {
+        Verb::Enroll(args) => enroll::enroll(args, config),
+        Verb::Run => run::run(config),
+        Verb::Once(args) => once::once(args, config),
+        Verb::Probe(args) => probe::probe(args, config),
+        Verb::Show(args) => show::show(args, config),
+        Verb::Status(args) => status::status(args, config),
+        Verb::Check => check::check(config),
+        Verb::Record(args) => record::record(args, config),
+        Verb::Replay(args) => record::replay(args),
+        Verb::Seal(args) => seal::seal(args, config),
+        Verb::Completions(args) => completions::completions(args),
+    }
+}
+
+/// Runs a future on this thread alone.
+fn block_on<T>(future: impl Future<Output = Result<T, Fail>>) -> Result<T, Fail> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Fail::new(Code::Failure, format!("cannot start: {error}")))?.block_on(future)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_hold_and_every_verb_has_an_example() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            let help = verb.clone().render_long_help().to_string();
+            assert!(help.contains("Example"), "{}", verb.get_name());
+        }
+        assert!(AFTER.ends_with(exit::HELP));
+    }
+}

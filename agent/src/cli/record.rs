@@ -1,0 +1,65 @@
+//! `muster-agent record` and `replay`: a machine's answers in one text file, and the report that they give
+//! anywhere, byte for byte.
+
+use super::once;
+use super::output;
+use crate::collect;
+use crate::config::Config;
+use crate::exit::{Code, Fail};
+use crate::files;
+use crate::source::live::Live;
+use crate::source::tape::{Recorder, Tape};
+use std::path::PathBuf;
+
+/// A tape is no larger than this, in bytes: two package databases as text.
+const TAPE_BYTES_MAX: usize = 4 * shared::limit::DATABASE_BYTES;
+
+/// Arguments of `record`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  muster-agent record --output web1.tape
+  muster-agent record | gzip > web1.tape.gz
+
+A tape contains serial numbers, user names and installed software.")]
+pub struct RecordArgs {
+    /// Where to write the tape, readable by its owner alone; standard output if absent.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  muster-agent replay web1.tape --output json")]
+pub struct ReplayArgs {
+    /// The tape.
+    file: PathBuf,
+    #[command(flatten)]
+    once: once::Args,
+}
+
+pub fn record(args: &RecordArgs, config: &Config) -> Result<(), Fail> {
+    let recorder = Recorder::new(&Live, "linux");
+    collect::run(&recorder, &once::chosen(&[], &config.disabled)?);
+    let text = recorder.into_tape().to_text();
+    match &args.output {
+        None => output::print(|out| out.write_all(text.as_bytes())),
+        Some(path) => {
+            files::replace(path, text.as_bytes()).map_err(|error| Fail::new(Code::Failure, error.to_string()))
+        }
+    }
+}
+
+pub fn replay(args: &ReplayArgs) -> Result<(), Fail> {
+    let read = files::read(&args.file, TAPE_BYTES_MAX);
+    let text = read.map_err(|error| Fail::new(Code::Failure, error.to_string()))?;
+    let fail = |why: String| {
+        Fail::new(Code::Failure, format!("{}: {why}; make one with `muster-agent record`", args.file.display()))
+    };
+    let text = String::from_utf8(text).map_err(|_| fail("not a tape: not text".into()))?;
+    let tape = Tape::parse(&text).map_err(|error| fail(error.to_string()))?;
+    drop(text);
+    output::report(&collect::run(&tape, &once::chosen(&args.once.only, &[])?), args.once.output)
+}

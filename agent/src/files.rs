@@ -1,0 +1,141 @@
+//! Files of the state directory: read whole with a bound, written so that a crash leaves the old or the
+//! new content, never a part. Knows nothing of what is in them.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// A file could not be read or written: says which, and what would help.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: cannot {doing}: {source}; {}", path.display(), advice(source))]
+pub struct FileError {
+    /// Which file.
+    pub path: PathBuf,
+    /// `read`, `write` …
+    pub doing: &'static str,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "run as the user that owns it, or give that user the folder",
+        io::ErrorKind::NotFound => "create it, or name another place in the configuration",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "free some space or raise the limit"
+        }
+        io::ErrorKind::InvalidData => "it is larger than it can rightly be; move it away",
+        _ => "look at the disk it is on",
+    }
+}
+
+impl FileError {
+    /// An error about a path, for use with `map_err`.
+    pub fn of(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) -> FileError {
+        let path = path.to_owned();
+        move |source| FileError { path, doing, source }
+    }
+
+    /// Whether the file is not there.
+    pub fn is_absent(&self) -> bool {
+        self.source.kind() == io::ErrorKind::NotFound
+    }
+}
+
+/// Makes a folder (and its parents) that only its owner may enter; one that is there stays as it is.
+///
+/// # Errors
+/// It could not be made.
+pub fn make_dir(path: &Path) -> Result<(), FileError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FileError::of(path, "create"))
+}
+
+/// A file's bytes, if they are no more than `max`.
+///
+/// # Errors
+/// Not there, not readable, or larger than the bound (`InvalidData`).
+pub fn read(path: &Path, max: usize) -> Result<Vec<u8>, FileError> {
+    let file = File::open(path).map_err(FileError::of(path, "read"))?;
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes).map_err(FileError::of(path, "read"))?;
+    if bytes.len() > max {
+        let too_large = io::Error::new(io::ErrorKind::InvalidData, format!("more than {max} bytes"));
+        return Err(FileError::of(path, "read")(too_large));
+    }
+    Ok(bytes)
+}
+
+/// Puts a file in place at once, readable by its owner alone: temporary file, fsync, rename, fsync of the
+/// folder. A new inode every time, so a reader of the old one keeps the old content.
+///
+/// # Errors
+/// Any step failed; the old file is then still there.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let temporary = path.with_file_name(name);
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    if let Err(error) = written {
+        // What is left of the temporary file would only take space; that it cannot be removed changes nothing.
+        let _ = fs::remove_file(&temporary);
+        return Err(FileError::of(path, "write")(error));
+    }
+    sync_dir_of(path)
+}
+
+/// Makes renames and removals in a file's folder durable.
+///
+/// # Errors
+/// The folder could not be opened or synced.
+pub fn sync_dir_of(path: &Path) -> Result<(), FileError> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(FileError::of(dir, "sync"))
+}
+
+/// Removes a file; one that is not there is as good.
+///
+/// # Errors
+/// It is there and could not be removed.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::of(path, "remove")(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    #[test]
+    fn a_replaced_file_is_private_and_new() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("key.pem");
+        replace(&path, b"one").expect("written");
+        let first = fs::metadata(&path).expect("there");
+        assert_eq!(first.permissions().mode() & 0o777, 0o600);
+        let open = File::open(&path).expect("open");
+        replace(&path, b"two").expect("written");
+        assert_ne!(fs::metadata(&path).expect("there").ino(), first.ino());
+        assert_eq!(read(&path, 3).expect("read"), b"two");
+        drop(open);
+        assert!(read(&path, 2).expect_err("too large").to_string().contains("more than 2 bytes"));
+        assert_eq!(fs::read_dir(dir.path()).expect("list").count(), 1);
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_apart() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let error = read(&dir.path().join("none"), 10).expect_err("absent");
+        assert!(error.is_absent());
+        remove(&dir.path().join("none")).expect("as good");
+    }
+}

@@ -1,0 +1,78 @@
+use super::*;
+use crate::source::tape::Tape;
+
+#[test]
+fn devices_are_named_by_their_buses_numbers() {
+    assert_eq!(device_id("DRIVER=e1000e\nPCI_ID=8086:15F3\n").as_deref(), Some("8086:15f3"));
+    assert_eq!(device_id("DRIVER=r8152\nPRODUCT=bda/8153/3100\n").as_deref(), Some("0bda:8153"));
+    assert_eq!(device_id("MODALIAS=virtio:d00000001v00001AF4\n").as_deref(), Some("1af4:0001"));
+    assert_eq!(device_id("OF_NAME=ethernet\n"), None);
+}
+
+#[test]
+fn what_is_no_hardware_address_is_none() {
+    assert_eq!(mac(&[2, 0xfc, 0, 0, 0, 1], ARPHRD_ETHER).as_deref(), Some("02:fc:00:00:00:01"));
+    assert_eq!(mac(&[0; 6], ARPHRD_ETHER), None);
+    assert_eq!(mac(&[192, 0, 2, 1], 776), None);
+    assert_eq!(mac(&[0; 6], ARPHRD_LOOPBACK), None);
+}
+
+#[test]
+fn an_unknown_speed_is_none() {
+    let speed = |text: &str| {
+        let tape = Tape::new().link("/sys/class/net/eth0/device", "../x").file("/sys/class/net/eth0/speed", text);
+        let link = Link { name: "eth0".into(), hardware: 1, flags: IFF_UP | IFF_LOWER_UP, ..Link::default() };
+        let mut interface = describe(&link, &[], &[]);
+        add_sysfs(&tape, &link, &mut interface);
+        assert!(interface.physical);
+        interface.speed_mbps
+    };
+    assert_eq!(speed("-1\n"), None);
+    assert_eq!(speed("4294967295\n"), None);
+    assert_eq!(speed("0\n"), None);
+    assert_eq!(speed("2500\n"), Some(2500));
+}
+
+#[test]
+fn ports_that_share_a_permanent_mac_have_keys_of_their_own() {
+    let port = |name: &str, physical: bool| Interface {
+        name: name.into(),
+        physical,
+        permanent_mac: Some("00:11:22:33:44:55".into()),
+        ..Interface::default()
+    };
+    let items = into_items(vec![port("bond0", false), port("eth1", true), port("eth0", true)]);
+    let told: Vec<(&str, &str)> =
+        items.iter().map(|item| (item.key.as_str(), item.label.as_deref().unwrap_or(""))).collect();
+    assert_eq!(told, [("00:11:22:33:44:55", "eth0"), ("eth1", "eth1"), ("bond0", "bond0")]);
+}
+
+#[test]
+fn forms_are_the_usual_words() {
+    let of =
+        |kind: Option<&str>, hardware: u16| form(&Link { kind: kind.map(str::to_owned), hardware, ..Link::default() });
+    assert_eq!(of(None, 772), "loopback");
+    assert_eq!(of(None, 1), "ethernet");
+    assert_eq!(of(Some("wireguard"), ARPHRD_NONE), "tunnel");
+    assert_eq!(of(Some("vxlan"), 1), "tunnel");
+    assert_eq!(of(Some("bridge"), 1), "bridge");
+    assert_eq!(of(None, ARPHRD_NONE), "tunnel");
+}
+
+#[test]
+fn without_interfaces_nothing_is_known() {
+    assert!(run(&Tape::new()).is_err());
+}
+
+#[test]
+fn a_made_up_address_is_none() {
+    let link = Link { name: "br0".into(), hardware: 1, address: vec![2, 1, 2, 3, 4, 5], ..Link::default() };
+    let mac = |tape: &Tape| {
+        let mut interface = describe(&link, &[], &[]);
+        add_sysfs(tape, &link, &mut interface);
+        interface.mac
+    };
+    let assigned = |how: &str| Tape::new().file("/sys/class/net/br0/addr_assign_type", how);
+    assert_eq!(mac(&assigned("1\n")), None);
+    assert_eq!(mac(&assigned("3\n")).as_deref(), Some("02:01:02:03:04:05"));
+}

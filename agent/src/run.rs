@@ -1,0 +1,344 @@
+//! The service: looks at the machine when something is due, tells what differs, and sleeps.
+//!
+//! One thread. A look blocks it for some tens of milliseconds, which is what the watchdog is there to judge.
+
+use crate::clock;
+use crate::collect::{self, Sections};
+use crate::config::Config;
+use crate::contact::{Contact, Ended};
+use crate::exit::{Code, Fail};
+use crate::identity::Vault;
+use crate::log;
+use crate::machine::Fingerprint;
+use crate::probes::{Found, PROBES, Probe};
+use crate::schedule::{self, Due, Schedule};
+use crate::service::{self, Signals, Wish};
+use crate::source::Source;
+use crate::spool::Quota;
+use crate::status::Status;
+use crate::stream::Stream;
+use shared::checkin::{Goodbye, Problem, State, Why};
+use shared::health::{self, Reading, SECTION_CLOCK};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How often an agent without an identity looks for one.
+const IDENTITY_WAIT: Duration = Duration::from_secs(5);
+/// No sleep is longer: timers stand still while the machine sleeps, the schedule does not.
+const SLEEP_MAX: Duration = Duration::from_secs(15);
+
+/// An enrolled agent at work.
+pub struct Agent {
+    config: Config,
+    source: Box<dyn Source>,
+    stream: Stream,
+    contact: Contact,
+    schedule: Schedule,
+    marks: BTreeMap<&'static str, String>,
+    every: Duration,
+    status: Status,
+}
+
+impl Agent {
+    /// Takes up identity and stream; `None` while there is no identity.
+    ///
+    /// # Errors
+    /// The state directory cannot be used.
+    pub fn open(config: &Config, source: Box<dyn Source>) -> Result<Option<Agent>, Fail> {
+        let state = |error: crate::files::FileError| Fail::new(Code::State, error.to_string());
+        let vault = Vault::open(&config.state_dir).map_err(state)?;
+        let Some(identity) = vault.current()? else { return Ok(None) };
+        let status = Status::load(&config.state_dir);
+        let quota = Quota { bytes: config.spool_bytes, records: config.spool_records };
+        let stream = Stream::open(&config.state_dir, quota, clock::now(), status.untold.clone())?;
+        let contact = Contact::new(&config.state_dir, vault, identity, config.proxy.as_deref())?;
+        let schedule = Schedule::new(clock::uptime());
+        let every = Duration::from_secs(u64::from(config.checkin_s.unwrap_or(contact.settings().checkin_s)));
+        let (config, marks) = (config.clone(), BTreeMap::new());
+        Ok(Some(Agent { config, source, stream, contact, schedule, marks, every, status }))
+    }
+
+    /// How the agent fares.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// How long nothing is due.
+    pub fn wait(&self) -> Duration {
+        self.schedule.wait(clock::uptime()).min(SLEEP_MAX)
+    }
+
+    /// Everything is due now.
+    pub fn report_now(&mut self) {
+        self.schedule.at_once(clock::uptime());
+    }
+
+    /// Does what is due.
+    pub async fn turn(&mut self) {
+        let now = clock::uptime();
+        let mut due = self.schedule.due(now);
+        if due.sample {
+            let health_s = self.config.health_s.unwrap_or(self.contact.settings().health_s);
+            self.schedule.sampled(now, Duration::from_secs(u64::from(health_s)));
+            if !due.contact && !self.status.stopped && self.sample() {
+                self.schedule.hurry(now);
+                due = self.schedule.due(now);
+            }
+        }
+        if due.contact {
+            self.check_in(due).await;
+        }
+    }
+
+    /// Looks at the machine's health; makes a record if something crossed a threshold.
+    fn sample(&mut self) -> bool {
+        let due = Due { sample: true, ..Due::default() };
+        let mut sections = self.look(due);
+        let crossed = self.stream.settle(&mut sections, &self.contact.settings().thresholds);
+        crossed && self.stream.tell(&sections, true, clock::now()) > 0
+    }
+
+    /// Looks at what is due, tells it, and plans the next contact.
+    pub async fn check_in(&mut self, due: Due) {
+        let looked_at_all = self.look_and_tell(due);
+        let mut ended = self.contact.talk(&mut self.stream).await;
+        // What the collector lacks it gets at once, not an interval later; once, so that no loop can come of it.
+        if matches!(ended, Ended::Done(_)) && self.stream.owes_any() {
+            self.look_and_tell(Due::default());
+            ended = self.contact.talk(&mut self.stream).await;
+        }
+        if looked_at_all {
+            self.schedule.looked(clock::uptime());
+        }
+        self.plan(&ended);
+        self.note(&ended);
+    }
+
+    /// One look and the records that come of it; whether everything was looked at.
+    fn look_and_tell(&mut self, mut due: Due) -> bool {
+        let mut sections = self.look(due);
+        // Evidence follows from several sections: if one of them changed, it is gathered anew at once.
+        if due.contact && !due.hour && self.stream.differs(&sections, collect::evidence::FROM) {
+            due.hour = true;
+            drop(sections);
+            sections = self.look(due);
+        }
+        self.recognise(&sections);
+        if let Some(ahead_s) = self.contact.ahead_s().filter(|_| due.contact) {
+            sections.insert(SECTION_CLOCK.to_owned(), clock_section(ahead_s));
+        }
+        let urgent = self.stream.settle(&mut sections, &self.contact.settings().thresholds);
+        self.stream.tell(&sections, urgent, clock::now());
+        due.hour
+    }
+
+    /// Runs the probes that are due or owed and whose marks have changed.
+    fn look(&mut self, due: Due) -> Sections {
+        let stream = &self.stream;
+        let mut probes = schedule::probes(PROBES, due, &|name| stream.owes(name), &self.config.disabled);
+        let mut marks = Vec::new();
+        probes.retain(|probe| {
+            let mark = probe.mark.and_then(|mark| mark(&*self.source));
+            let same = mark.is_some() && self.marks.get(probe.name) == mark.as_ref();
+            marks.push((probe.name, mark));
+            due.hour || stream.owes(probe.name) || !same
+        });
+        let mut sections = collect::run(&*self.source, &probes);
+        for (name, mark) in marks {
+            match (mark, sections.get(name).map(|section| section.state)) {
+                (Some(mark), Some(State::Seen)) => {
+                    self.marks.insert(name, mark);
+                }
+                (_, Some(_)) => {
+                    self.marks.remove(name);
+                }
+                (_, None) => {}
+            }
+        }
+        if due.hour {
+            sections.extend(
+                PROBES.iter().filter(|probe| self.config.disabled.iter().any(|name| name == probe.name)).map(disabled),
+            );
+        }
+        sections
+    }
+
+    /// Compares the machine with the one that the key was made on.
+    fn recognise(&mut self, sections: &Sections) {
+        let Some(evidence) = sections.get(shared::evidence::SECTION) else { return };
+        let stored = &self.contact.identity().stored;
+        let now = Fingerprint::of(stored.granted.agent, evidence);
+        if stored.machine.is_empty() {
+            self.contact.remember_machine(now);
+        } else {
+            let moved = stored.machine.is_other(&now);
+            if moved && !self.contact.moved {
+                log::error(
+                    "this is not the machine that the key was made on; the collector is told, and a person decides there (`muster agents resolve`)",
+                );
+            }
+            self.contact.moved = moved;
+        }
+    }
+
+    fn plan(&mut self, ended: &Ended) {
+        let (now, random) = (clock::uptime(), clock::random());
+        match ended {
+            Ended::Done(answer) => {
+                let every_s = self.config.checkin_s.unwrap_or(answer.next_s.clamp(10, 86_400));
+                self.every = Duration::from_secs(u64::from(every_s));
+                self.schedule.contacted(now, self.every, random);
+            }
+            Ended::Later(after_s, _) => {
+                let after = after_s.map(|seconds| Duration::from_secs(u64::from(seconds)));
+                self.schedule.failed(now, after, self.every, random);
+            }
+            Ended::Stopped(_) => self.schedule.stopped(now, self.every, random),
+        }
+    }
+
+    /// Logs a change for better or worse, and leaves the status.
+    fn note(&mut self, ended: &Ended) {
+        let trouble = match ended {
+            Ended::Done(_) => None,
+            Ended::Later(_, why) => Some(why.clone()),
+            Ended::Stopped(why) => Some(format!("the collector takes nothing from this agent: {why}")),
+        };
+        match &trouble {
+            None if self.status.trouble.is_some() => log::info("the collector holds everything again"),
+            Some(why) if self.status.trouble.as_ref() != Some(why) => {
+                let waits = self.stream.waiting().records;
+                log::warn(&format!("check-in: {why}; {waits} records wait"));
+            }
+            _ => {}
+        }
+        let now = clock::now();
+        let last_contact = if trouble.is_none() { Some(now) } else { self.status.last_contact };
+        self.status = Status {
+            last_contact,
+            last_try: Some(now),
+            trouble,
+            stopped: matches!(ended, Ended::Stopped(_)),
+            failures: self.schedule.failures(),
+            every_s: u32::try_from(self.every.as_secs()).unwrap_or(u32::MAX),
+            clock_ahead_s: self.contact.ahead_s(),
+            moved: self.contact.moved,
+            refused: self.status.refused.saturating_add(self.contact.take_refused()),
+            untold: self.stream.untold().cloned(),
+        };
+        if let Err(error) = self.status.save(&self.config.state_dir) {
+            log::debug(&error.to_string());
+        }
+    }
+
+    /// Tells the collector that there will be silence.
+    pub async fn say_goodbye(&mut self, goodbye: Goodbye) {
+        if !self.status.stopped {
+            self.contact.say_goodbye(&mut self.stream, goodbye).await;
+        }
+    }
+}
+
+fn disabled(probe: &Probe) -> (String, collect::Section) {
+    let problem = Problem::new(Why::Denied, probe.name).detail("disabled in the agent's configuration");
+    (probe.name.to_owned(), collect::seal(probe.name, Err(problem)))
+}
+
+/// The section `health_clock`: how far this clock is from the collector's. Below one step counts as none, for
+/// the answer's way takes time too.
+fn clock_section(ahead_s: i64) -> collect::Section {
+    let step = health::check("clock_skew").map_or(1, |check| check.step);
+    let off = i64::try_from(ahead_s.unsigned_abs()).unwrap_or(i64::MAX);
+    let reading = Reading {
+        check: "clock_skew".into(),
+        resource: String::new(),
+        value: if off < step { 0 } else { off },
+        total: None,
+        identity: None,
+        detail: (off >= step).then(|| format!("this clock is {}", if ahead_s > 0 { "ahead" } else { "behind" })),
+    };
+    collect::seal(SECTION_CLOCK, Ok(Found { items: vec![reading.into()], problems: Vec::new() }))
+}
+
+/// Runs until a signal says stop. Without an identity it waits for one, so that the service may start first.
+///
+/// # Errors
+/// The state directory cannot be used, or signals cannot be caught.
+pub async fn run(config: &Config, source: &dyn Fn() -> Box<dyn Source>) -> Result<(), Fail> {
+    let mut signals = Signals::catch().map_err(|error| Fail::new(Code::Failure, format!("signals: {error}")))?;
+    service::notify("READY=1");
+    let watchdog = service::watchdog().map(|half| {
+        tokio::spawn(async move {
+            loop {
+                service::notify("WATCHDOG=1");
+                tokio::time::sleep(half).await;
+            }
+        })
+    });
+    let ended = serve(config, source, &mut signals).await;
+    service::notify("STOPPING=1");
+    if let Some(watchdog) = watchdog {
+        watchdog.abort();
+    }
+    ended
+}
+
+async fn serve(config: &Config, source: &dyn Fn() -> Box<dyn Source>, signals: &mut Signals) -> Result<(), Fail> {
+    let mut agent = match Agent::open(config, source())? {
+        Some(agent) => agent,
+        None => {
+            log::warn("not enrolled; waiting for `muster-agent enroll --join FILE`");
+            service::notify("STATUS=Not enrolled: waiting for muster-agent enroll");
+            loop {
+                tokio::select! {
+                    wish = signals.next() => if wish == Wish::Stop { return Ok(()) },
+                    () = tokio::time::sleep(IDENTITY_WAIT) => {}
+                }
+                if let Some(agent) = Agent::open(config, source())? {
+                    break agent;
+                }
+            }
+        }
+    };
+    let identity = &agent.contact.identity().stored.granted;
+    log::info(&format!("agent {} reports to {}", identity.agent, identity.agent_url));
+    service::notify("STATUS=Reporting");
+    loop {
+        let wish = tokio::select! {
+            wish = signals.next() => Some(wish),
+            () = agent.turn() => None,
+        };
+        let wait = agent.wait();
+        let wish = match wish {
+            Some(wish) => Some(wish),
+            None => tokio::select! {
+                wish = signals.next() => Some(wish),
+                () = tokio::time::sleep(wait) => None,
+            },
+        };
+        match wish {
+            Some(Wish::Stop) => {
+                agent.say_goodbye(service::goodbye()).await;
+                return Ok(());
+            }
+            Some(Wish::Report) => agent.report_now(),
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_says_by_how_much_and_which_way() {
+        let reading = |ahead_s| {
+            let section = clock_section(ahead_s);
+            section.items.values().next().and_then(Reading::from_item).expect("a reading")
+        };
+        assert_eq!((reading(29).value, reading(29).detail), (0, None));
+        assert_eq!((reading(-31).value, reading(-31).detail.as_deref()), (31, Some("this clock is behind")));
+        assert_eq!(reading(i64::MIN).value, i64::MAX);
+    }
+}

@@ -1,0 +1,86 @@
+//! The service manager: readiness, watchdog and status lines (sd_notify(3)), signals, and whether the
+//! machine goes down. Without a service manager all of this is silent.
+
+use shared::checkin::Goodbye;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Files that systemd makes when logins end, which is early in a shutdown, and when one is scheduled. A stop
+/// while one of them is there counts as a shutdown; there is no cheaper sign that needs no bus.
+const GOING_DOWN: &[&str] = &["/run/nologin", "/run/systemd/shutdown/scheduled"];
+
+/// Tells the service manager something: `READY=1`, `WATCHDOG=1`, `STATUS=…`, `STOPPING=1`.
+pub fn notify(state: &str) {
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let address = match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(Path::new(&name)),
+    };
+    let sent = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address));
+    if let Err(error) = sent {
+        crate::log::debug(&format!("service manager: {error}"));
+    }
+}
+
+/// How often the service manager wants a sign of life; half of what it allows.
+pub fn watchdog() -> Option<Duration> {
+    let micros = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
+    Some(Duration::from_micros(micros) / 2).filter(|half| !half.is_zero())
+}
+
+/// Why the agent is being stopped.
+pub fn goodbye() -> Goodbye {
+    match GOING_DOWN.iter().any(|path| Path::new(path).exists()) {
+        true => Goodbye::Shutdown,
+        false => Goodbye::Stop,
+    }
+}
+
+/// The signals that the agent obeys.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    /// Caught, so that a file at its size limit is an error like a full disk and not the end.
+    _file_size: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// Stop (SIGTERM, SIGINT).
+    Stop,
+    /// Report now (SIGHUP).
+    Report,
+}
+
+/// SIGXFSZ on Linux (signal(7)), but for MIPS and PA-RISC.
+const SIGXFSZ: i32 = 25;
+
+impl Signals {
+    /// Catches them from now on.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn catch() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(SIGXFSZ))?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.hangup.recv() => Wish::Report,
+        }
+    }
+}

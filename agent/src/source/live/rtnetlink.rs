@@ -1,0 +1,212 @@
+//! Dumps of the kernel's network tables by rtnetlink(7): one request, then messages until NLMSG_DONE.
+//!
+//! Knows the outer frame (`linux/netlink.h`): lengths, sequence, end, errors. What the messages say is for
+//! the probe that asked.
+
+use super::{again, miss};
+use crate::source::{Miss, Table};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use shared::limit::FILE_BYTES;
+use std::time::Duration;
+
+/// The kernel makes dump messages of at most 32 KiB (`NLMSG_GOODSIZE` and `max_recvmsg_len`).
+const DATAGRAM_BYTES: usize = 64 * 1024;
+/// How long the kernel may take for the next datagram.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Dumps that are begun anew because the table changed meanwhile.
+const TRIES: u32 = 4;
+/// `struct nlmsghdr`.
+const HEADER_BYTES: usize = 16;
+
+const NLMSG_NOOP: u16 = 1;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_DUMP_INTR: u16 = 0x10;
+const NLM_F_DUMP: u16 = 0x300;
+const IFLA_EXT_MASK: u16 = 29;
+/// `RTEXT_FILTER_SKIP_STATS`: without counters, which are half of an interface's message.
+const SKIP_STATS: u32 = 1 << 3;
+
+/// One dump as it comes in.
+#[derive(Debug, Default)]
+struct Dump {
+    /// Whole messages, one after the other.
+    messages: Vec<u8>,
+    /// The table changed meanwhile: something may be there twice or not at all.
+    changed: bool,
+    /// The end mark came.
+    done: bool,
+}
+
+/// Every message of a table, headers included, without the end mark.
+///
+/// # Errors
+/// As the kernel answers; failed also for a dump above [`FILE_BYTES`] or a kernel that is silent.
+pub(super) fn dump(table: Table) -> Result<Vec<u8>, Miss> {
+    // Protocol 0 is NETLINK_ROUTE.
+    let socket =
+        again(|| rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT)).map_err(miss)?;
+    let mut datagram = vec![0; DATAGRAM_BYTES];
+    for seq in 1..=TRIES {
+        // An unconnected socket speaks to port 0, which is the kernel.
+        again(|| rustix::net::send(&socket, &request(table, seq), SendFlags::empty()))?;
+        let mut dump = Dump::default();
+        // To its end even if it changed: the kernel runs one dump per socket.
+        while !dump.done {
+            dump.take(receive(&socket, &mut datagram)?, seq)?;
+        }
+        if !dump.changed {
+            return Ok(dump.messages);
+        }
+    }
+    Err(Miss::Failed(format!("the table changed during each of {TRIES} dumps")))
+}
+
+fn receive<'a>(socket: &OwnedFd, datagram: &'a mut [u8]) -> Result<&'a [u8], Miss> {
+    let (filled, length) = loop {
+        match rustix::net::recv(socket, &mut *datagram, RecvFlags::TRUNC) {
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                return Err(Miss::Failed(format!("the kernel is silent for {} s", TIMEOUT.as_secs())));
+            }
+            other => break other.map_err(miss)?,
+        }
+    };
+    if length > filled {
+        return Err(Miss::Failed(format!("a datagram is larger than {DATAGRAM_BYTES} bytes")));
+    }
+    Ok(datagram.get(..filled).unwrap_or(&[]))
+}
+
+/// A dump request: header, the family's struct with zeros (all families), and a filter for links.
+fn request(table: Table, seq: u32) -> Vec<u8> {
+    let (kind, body_bytes): (u16, usize) = match table {
+        Table::Links => (18, 16),    // RTM_GETLINK, struct ifinfomsg
+        Table::Addresses => (22, 8), // RTM_GETADDR, struct ifaddrmsg
+        Table::Routes => (26, 12),   // RTM_GETROUTE, struct rtmsg
+    };
+    let mut bytes = vec![0; 4];
+    bytes.extend(kind.to_ne_bytes());
+    bytes.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+    bytes.extend(seq.to_ne_bytes());
+    bytes.extend([0; 4]);
+    bytes.resize(HEADER_BYTES + body_bytes, 0);
+    if table == Table::Links {
+        bytes.extend(8_u16.to_ne_bytes());
+        bytes.extend(IFLA_EXT_MASK.to_ne_bytes());
+        bytes.extend(SKIP_STATS.to_ne_bytes());
+    }
+    let length = u32::try_from(bytes.len()).unwrap_or(0);
+    if let Some(field) = bytes.first_chunk_mut::<4>() {
+        *field = length.to_ne_bytes();
+    }
+    bytes
+}
+
+impl Dump {
+    /// Takes the messages of one datagram; those of another dump are left out.
+    fn take(&mut self, datagram: &[u8], seq: u32) -> Result<(), Miss> {
+        let mut rest = datagram;
+        while rest.len() >= HEADER_BYTES && !self.done {
+            let length = usize::try_from(u32_at(rest, 0)).unwrap_or(usize::MAX);
+            let (kind, flags, of) = (u16_at(rest, 4), u16_at(rest, 6), u32_at(rest, 8));
+            let message = match rest.get(..length) {
+                Some(message) if length >= HEADER_BYTES => message,
+                _ => return Err(Miss::Failed("a message is cut off".to_owned())),
+            };
+            // Messages are aligned to four bytes; the last one need not be filled up.
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+            if of != seq {
+                continue;
+            }
+            self.changed |= flags & NLM_F_DUMP_INTR != 0;
+            match kind {
+                NLMSG_NOOP => {}
+                NLMSG_DONE => self.done = true,
+                NLMSG_ERROR => {
+                    let code = i32::from_ne_bytes(u32_at(message, HEADER_BYTES).to_ne_bytes());
+                    return Err(refusal(code));
+                }
+                _ => self.push(message)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, message: &[u8]) -> Result<(), Miss> {
+        if self.messages.len() + message.len() > FILE_BYTES {
+            return Err(Miss::Failed(format!("the table is larger than the limit of {FILE_BYTES} bytes")));
+        }
+        self.messages.extend_from_slice(message);
+        self.messages.resize(self.messages.len().next_multiple_of(4), 0);
+        Ok(())
+    }
+}
+
+/// The kernel answers with a negated errno, which is below 4096.
+fn refusal(code: i32) -> Miss {
+    match code {
+        -4095..=-1 => miss(Errno::from_raw_os_error(-code)),
+        other => Miss::Failed(format!("the kernel refused with {other}")),
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk::<2>()).map_or(0, |chunk| u16::from_ne_bytes(*chunk))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk::<4>()).map_or(0, |chunk| u32::from_ne_bytes(*chunk))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u16, flags: u16, seq: u32, body: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(u32::try_from(HEADER_BYTES + body.len()).expect("short").to_ne_bytes());
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend(seq.to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(body);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    #[test]
+    fn the_loopback_interface_is_there() {
+        let links = dump(Table::Links).expect("links");
+        assert!(links.windows(3).any(|window| window == b"lo\0"), "no lo in {} bytes", links.len());
+        assert!(u16_at(&links, 4) == 16, "RTM_NEWLINK first");
+        dump(Table::Addresses).expect("addresses");
+        dump(Table::Routes).expect("routes");
+    }
+
+    #[test]
+    fn a_dump_ends_with_done_and_leaves_strangers_out() {
+        let mut dump = Dump::default();
+        dump.take(&[message(16, 0, 1, b"old!"), message(16, 0, 2, b"new!")].concat(), 2).expect("taken");
+        assert!(!dump.done && !dump.changed);
+        dump.take(&message(NLMSG_DONE, NLM_F_DUMP_INTR, 2, &[0; 4]), 2).expect("taken");
+        assert!(dump.done && dump.changed);
+        assert_eq!(dump.messages, message(16, 0, 2, b"new!"));
+    }
+
+    #[test]
+    fn the_kernels_errors_keep_their_meaning() {
+        let refused = message(NLMSG_ERROR, 0, 1, &(-1_i32).to_ne_bytes());
+        assert_eq!(Dump::default().take(&refused, 1), Err(Miss::Denied));
+        let strange = message(NLMSG_ERROR, 0, 1, &i32::MIN.to_ne_bytes());
+        assert!(matches!(Dump::default().take(&strange, 1), Err(Miss::Failed(_))));
+        let mut cut = message(16, 0, 1, b"body");
+        cut.truncate(18);
+        assert_eq!(Dump::default().take(&cut, 1), Err(Miss::Failed("a message is cut off".to_owned())));
+    }
+}

@@ -1,0 +1,248 @@
+//! The stream of records from this agent to its collector: what was told, what waits, how far it got. Keeps
+//! disk and memory in step, in an order that survives a crash between any two steps: whole sections, record
+//! into the spool, position; and the position again before anything is sent. What a crash takes, the collector
+//! asks for, because its root differs then.
+//!
+//! Knows no network and no clock.
+
+use crate::collect::Sections;
+use crate::exit::{Code, Fail};
+use crate::files::{self, FileError};
+use crate::log;
+use crate::position::{Position, PositionFile};
+use crate::settle::{Readings, Thresholds};
+use crate::spool::{Kept, Quota, Spool, fold};
+use crate::sync::Sync;
+use crate::told::ToldStore;
+use shared::checkin::{Answer, CheckIn, Gap, Record};
+use shared::digest::Digest;
+use shared::unit::At;
+use std::path::{Path, PathBuf};
+
+/// Refused records that are kept for people to look at; older ones are removed.
+const REFUSED_MAX: usize = 16;
+
+/// The stream.
+pub struct Stream {
+    dir: PathBuf,
+    sync: Sync,
+    readings: Readings,
+    told: ToldStore,
+    spool: Spool,
+    position: Position,
+    file: PositionFile,
+    /// Missing records that no record told yet.
+    untold: Option<Gap>,
+    /// The position in memory is ahead of the one on disk.
+    behind: bool,
+}
+
+/// How much waits and how much was lost, for `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Records in the spool.
+    pub records: usize,
+    /// Bytes of the spool's file.
+    pub bytes: u64,
+}
+
+impl Stream {
+    /// Opens the stream of a state directory, or starts a new one if there is none or it is damaged.
+    /// `untold` is what the last run knew to be missing.
+    ///
+    /// # Errors
+    /// The state directory cannot be used ([`Code::State`]).
+    pub fn open(dir: &Path, quota: Quota, now: At, untold: Option<Gap>) -> Result<Stream, Fail> {
+        let fail = |error: FileError| Fail::new(Code::State, error.to_string());
+        files::make_dir(dir).map_err(fail)?;
+        let (file, position) = PositionFile::open(&dir.join("position")).map_err(fail)?;
+        let told = ToldStore::new(dir);
+        let acknowledged = position.map_or(0, |position| position.acknowledged);
+        let mut spool = Spool::open(&dir.join("spool"), quota, acknowledged).map_err(fail)?;
+        let (mut sync, mut readings) = (Sync::default(), Readings::default());
+        let position = match position {
+            Some(position) => {
+                for part in told.load_all() {
+                    sync.remember(&part);
+                    readings.remember(&part.section, part.put.iter().flatten());
+                }
+                position
+            }
+            None => {
+                spool.clear();
+                told.clear().map_err(fail)?;
+                let position = Position { stream: Digest(new_stream()?), ..Position::default() };
+                file.write(&position).map_err(fail)?;
+                position
+            }
+        };
+        let dir = dir.to_owned();
+        let mut stream = Stream { dir, sync, readings, told, spool, position, file, untold, behind: false };
+        stream.find_losses(now);
+        Ok(stream)
+    }
+
+    /// Records that were made and are neither here nor at the collector: their disk was full or is damaged.
+    fn find_losses(&mut self, now: At) {
+        let known = self.spool.last_seq().unwrap_or(0).max(self.position.acknowledged);
+        let lost = self.position.made.saturating_sub(known);
+        if self.spool.cut_bytes() > 0 {
+            log::warn(&format!("spool: cut {} damaged bytes off its end", self.spool.cut_bytes()));
+        }
+        if lost > 0 {
+            log::warn(&format!("spool: {lost} records are lost; the next one will say so"));
+            self.is_missing(Gap { records: lost, from: now, to: now, reason: "damaged".into() });
+        }
+        self.position.made = self.position.made.max(known);
+    }
+
+    fn is_missing(&mut self, gap: Gap) {
+        self.untold = Some(match self.untold.take() {
+            Some(before) => fold::gaps(before, gap),
+            None => gap,
+        });
+    }
+
+    /// Missing records that no record told yet.
+    pub fn untold(&self) -> Option<&Gap> {
+        self.untold.as_ref()
+    }
+
+    /// What waits.
+    pub fn waiting(&self) -> Waiting {
+        Waiting { records: self.spool.len(), bytes: self.spool.file_bytes() }
+    }
+
+    /// How far the stream got.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The root digest of all that was told.
+    pub fn root(&self) -> Digest {
+        self.sync.root()
+    }
+
+    /// Whether the collector asked for this section.
+    pub fn owes(&self, section: &str) -> bool {
+        self.sync.owed().any(|name| name == section)
+    }
+
+    /// Whether the collector asked for anything.
+    pub fn owes_any(&self) -> bool {
+        self.sync.owed().next().is_some()
+    }
+
+    /// Calms the readings of a new look; says whether one crossed a threshold.
+    pub fn settle(&self, sections: &mut Sections, thresholds: &Thresholds) -> bool {
+        self.readings.settle(sections, thresholds)
+    }
+
+    /// Whether a new look differs from what was told in one of these sections.
+    pub fn differs(&self, sections: &Sections, names: &[&str]) -> bool {
+        let some = sections.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        self.sync.differs(&some.map(|(name, section)| (name.clone(), section.clone())).collect())
+    }
+
+    /// Makes records of what differs in a new look and of what is owed; returns how many.
+    pub fn tell(&mut self, sections: &Sections, urgent: bool, at: At) -> usize {
+        let mut made = 0;
+        loop {
+            let told = &self.told;
+            let Some(changes) = self.sync.changes(sections, &|name| told.load(name)) else { break };
+            let seq = self.position.made.saturating_add(1);
+            for part in &changes.parts {
+                if let Err(error) = self.told.save(part, sections) {
+                    log::debug(&error.to_string());
+                }
+                if let Some(section) = sections.get(&part.section).filter(|_| part.put.is_some()) {
+                    self.readings.remember(&part.section, section.items.values());
+                }
+            }
+            let gap = self.untold.take();
+            let record = Record { seq, at, root: changes.root, sections: changes.parts, gap };
+            if let Kept::InMemory(error) = self.spool.append(record, urgent, self.position.sent) {
+                log::warn(&format!("{error}; the newest state waits in memory"));
+            }
+            self.position.made = seq;
+            self.save_position();
+            made += 1;
+            if !changes.more {
+                break;
+            }
+        }
+        made
+    }
+
+    fn save_position(&mut self) {
+        let written = self.file.write(&self.position);
+        self.behind = written.is_err();
+        if let Err(error) = written {
+            log::error(&format!("{error}; nothing is sent until it can be written"));
+        }
+    }
+
+    /// The next check-in: the oldest records that wait. Once it is returned it may have been sent.
+    ///
+    /// # Errors
+    /// The spool cannot be read or the position not be written: nothing may be sent.
+    pub fn check_in(&mut self, records: usize, bytes: u64) -> Result<CheckIn, FileError> {
+        let batch = self.spool.batch(records, bytes)?;
+        let last = batch.last().map_or(0, |record| record.seq);
+        if last > self.position.sent || self.behind {
+            let position = Position { sent: last.max(self.position.sent), ..self.position };
+            self.file.write(&position)?;
+            (self.position, self.behind) = (position, false);
+        }
+        let (stream, seq, root) = (self.position.stream, self.position.made, self.sync.root());
+        Ok(CheckIn { stream, seq, root, moved: false, goodbye: None, records: batch })
+    }
+
+    /// Takes up an answer; whether it let go of a record, or none waited.
+    pub fn taken(&mut self, answer: &Answer) -> bool {
+        let before = self.spool.len();
+        let held = answer.seq.min(self.position.made);
+        if held > self.position.acknowledged {
+            self.position.acknowledged = held;
+            self.save_position();
+        }
+        self.spool.acknowledge(held);
+        self.sync.want(&answer.want);
+        before == 0 || self.spool.len() < before
+    }
+
+    /// Sets a refused record aside for people to look at; its loss is told in the next record.
+    pub fn refused(&mut self, record: &Record) {
+        let kept = self.keep_refused(record).and_then(|()| self.spool.set_aside(record.seq));
+        if let Err(error) = kept {
+            log::warn(&error.to_string());
+        }
+        let gap = Gap { records: 1, from: record.at, to: record.at, reason: "refused".into() };
+        self.is_missing(match record.gap.clone() {
+            Some(before) => fold::gaps(before, gap),
+            None => gap,
+        });
+    }
+
+    fn keep_refused(&self, record: &Record) -> Result<(), FileError> {
+        let dir = self.dir.join("refused");
+        files::make_dir(&dir)?;
+        let names = std::fs::read_dir(&dir).map_err(FileError::of(&dir, "read"))?;
+        let mut old: Vec<PathBuf> = names.flatten().map(|entry| entry.path()).collect();
+        old.sort_unstable();
+        for path in old.iter().rev().skip(REFUSED_MAX - 1) {
+            files::remove(path)?;
+        }
+        let path = dir.join(format!("{:020}.json", record.seq));
+        files::replace(&path, &serde_json::to_vec(record).unwrap_or_default())
+    }
+}
+
+fn new_stream() -> Result<[u8; 16], Fail> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| Fail::new(Code::Failure, format!("no randomness: {error}")))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! What was told, section by section, on disk: the rows of `show --all`, of a section that the collector
+//! wants whole while its probe fails, and of the digests after a restart.
+//!
+//! One file per section, a whole part as JSON under zstd, so that a changed package rewrites one file of
+//! some tens of kilobytes. Written without fsync: a file that a crash takes costs one section sent whole.
+
+use crate::collect::Sections;
+use crate::files::{self, FileError};
+use shared::checkin::{Part, Rows, State};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file of this folder unpacks to no more than this, in bytes.
+const SECTION_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The folder.
+#[derive(Debug, Clone)]
+pub struct ToldStore {
+    dir: PathBuf,
+}
+
+impl ToldStore {
+    /// The store in a state directory; made when first written to.
+    pub fn new(state_dir: &Path) -> ToldStore {
+        ToldStore { dir: state_dir.join("told") }
+    }
+
+    fn path(&self, section: &str) -> PathBuf {
+        self.dir.join(format!("{section}.json.zst"))
+    }
+
+    /// The section as it was told; `None` if it was not, or if its file is damaged.
+    pub fn load(&self, section: &str) -> Option<Part> {
+        let packed = files::read(&self.path(section), SECTION_BYTES_MAX).ok()?;
+        let text = zstd::bulk::decompress(&packed, SECTION_BYTES_MAX).ok()?;
+        serde_json::from_slice(&text).ok().filter(|part: &Part| part.section == section && part.put.is_some())
+    }
+
+    /// All sections, in the order of their names.
+    pub fn load_all(&self) -> Vec<Part> {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut sections: Vec<String> =
+            names.filter_map(|name| name.strip_suffix(".json.zst").map(str::to_owned)).collect();
+        sections.sort_unstable();
+        sections.iter().filter_map(|section| self.load(section)).collect()
+    }
+
+    /// Forgets everything.
+    ///
+    /// # Errors
+    /// The folder could not be removed.
+    pub fn clear(&self) -> Result<(), FileError> {
+        match fs::remove_dir_all(&self.dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(FileError::of(&self.dir, "remove")(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes up a part that was told; `sections` is the look that it came from.
+    ///
+    /// # Errors
+    /// The file could not be written; the old one is removed then, because a wrong one is worse than none.
+    pub fn save(&self, part: &Part, sections: &Sections) -> Result<(), FileError> {
+        files::make_dir(&self.dir)?;
+        let mut held = BTreeMap::new();
+        if matches!(part.rows(), Rows::Same) {
+            held.extend(self.load(&part.section).map(|old| (part.section.clone(), old)));
+        }
+        fold_into(&mut held, part, sections);
+        let Some(whole) = held.get(&part.section) else { return files::remove(&self.path(&part.section)) };
+        let path = self.path(&part.section);
+        let text = serde_json::to_vec(whole).unwrap_or_default();
+        let written = zstd::bulk::compress(&text, 1).and_then(|packed| {
+            let temporary = path.with_extension("tmp");
+            fs::write(&temporary, packed).and_then(|()| fs::rename(&temporary, &path))
+        });
+        written.map_err(|error| {
+            let _ = fs::remove_file(path.with_extension("tmp"));
+            let _ = fs::remove_file(&path);
+            FileError::of(&path, "write")(error)
+        })
+    }
+}
+
+/// Brings the whole sections in `held` up to date with a part of a look.
+pub fn fold_into(held: &mut BTreeMap<String, Part>, part: &Part, sections: &Sections) {
+    let new = sections.get(&part.section).filter(|new| new.state == State::Seen);
+    let rows = match (&part.put, part.base, new) {
+        (_, _, Some(new)) => Some(new.items.values().cloned().collect()),
+        (Some(put), None, None) => Some(put.clone()),
+        _ => held.remove(&part.section).filter(|old| old.digest == part.digest).and_then(|old| old.put),
+    };
+    match rows {
+        Some(rows) => {
+            let whole = Part { base: None, put: Some(rows), del: Vec::new(), ..part.clone() };
+            held.insert(part.section.clone(), whole);
+        }
+        None => {
+            held.remove(&part.section);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `os` against GLPI Agent's expectations on release files, and against lscpu's hypervisors on whole machines.
+
+use crate::folder::{Folder, data, files, unpack};
+use agent::probes;
+use shared::fact::Item;
+
+fn os(source: &Folder) -> Option<Item> {
+    let found = (probes::find("os").expect("the probe").run)(source).ok()?;
+    found.items.into_iter().next()
+}
+
+fn attr(item: &Item, name: &str) -> Option<String> {
+    item.attrs.get(name).map(ToString::to_string)
+}
+
+#[test]
+fn glpi_says_the_same_of_release_files() {
+    let Some(expected) = data("expected/raw/linux-distro.json") else { return };
+    let tests: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(expected).expect("expectations")).expect("JSON");
+    let mut compared = 0;
+    for test in tests.as_array().expect("a list") {
+        let machine = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(machine.path().join("etc")).expect("etc");
+        for file in test["files"].as_array().expect("files") {
+            let from = data(file.as_str().expect("a name")).expect("the file");
+            let name = from.file_name().expect("a name").to_string_lossy().into_owned();
+            // `os-release-debian-11.2` is the file `os-release` of Debian 11.2.
+            let known = ["os-release", "debian_version", "centos-release", "redhat-release", "oracle-release"];
+            let name = known.iter().find(|known| name.starts_with(*known)).expect("a release file");
+            std::fs::copy(&from, machine.path().join("etc").join(name)).expect("a copy");
+        }
+        let item = os(&Folder(machine.path().to_owned())).expect("an operating system");
+        assert_eq!(item.label.as_deref(), test["expected"]["FULL_NAME"].as_str());
+        // GLPI leaves the release's name in the version; ours has its own place.
+        let theirs = test["expected"]["VERSION"].as_str().expect("a version");
+        let (version, codename) =
+            theirs.split_once(" (").map_or((theirs, None), |(v, c)| (v, Some(c.trim_end_matches(')'))));
+        assert_eq!(attr(&item, "version").as_deref(), Some(version));
+        assert!(codename.is_none() || attr(&item, "codename").as_deref() == codename, "{item:?}");
+        compared += 1;
+    }
+    println!("glpi: {compared} distributions equal");
+    assert!(compared > 0);
+}
+
+/// lscpu's words and ours.
+const HYPERVISORS: &[(&str, &str)] = &[
+    ("pHyp", "powervm"),
+    ("IBM", "pr/sm"),
+    ("KVM", "kvm"),
+    ("VMware", "vmware"),
+    ("Xen", "xen"),
+    ("Microsoft", "hyperv"),
+];
+
+#[test]
+fn lscpu_sees_the_same_hypervisors() {
+    let (Some(archives), Some(texts)) = (data("sysdumps/lscpu"), data("expected/sysdumps/lscpu")) else { return };
+    let mut seen = 0;
+    for archive in files(&archives, ".tar.gz") {
+        let name = archive.file_name().expect("a name").to_string_lossy().replace(".tar.gz", "");
+        let folder = tempfile::tempdir().expect("a folder");
+        let machine = unpack(&archive, folder.path());
+        // The dumps hold no kernel release, without which nothing is told.
+        std::fs::create_dir_all(machine.0.join("proc/sys/kernel")).expect("a folder");
+        std::fs::write(machine.0.join("proc/sys/kernel/osrelease"), "6.1\n").expect("a file");
+        let text = std::fs::read_to_string(texts.join(format!("lscpu-{name}.txt"))).expect("lscpu's text");
+        let theirs = text.lines().find_map(|line| line.strip_prefix("Hypervisor vendor:")).map(str::trim);
+        let theirs = theirs.map(|vendor| HYPERVISORS.iter().find(|(word, _)| *word == vendor).expect("a known one").1);
+        let item = os(&machine).expect("an operating system");
+        assert_eq!(attr(&item, "hypervisor").as_deref(), theirs, "{name}");
+        seen += usize::from(theirs.is_some());
+    }
+    println!("lscpu: {seen} hypervisors equal");
+}

@@ -1,0 +1,39 @@
+//! Shell completions and man pages, from the same definitions as the parser.
+
+use super::exit::{Code, Failure};
+use clap::{CommandFactory, Subcommand};
+use clap_complete::Shell;
+use std::path::{Path, PathBuf};
+
+/// Shell completions and man pages.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Print the completions of a shell: `muster docs completions bash > /etc/bash_completion.d/muster`.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Write a man page for each verb into a folder.
+    Man {
+        /// The folder; it must be there.
+        folder: PathBuf,
+    },
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// A folder that cannot be written to.
+pub fn run(verb: &Verb) -> Result<(), Failure> {
+    let mut command = super::Cli::command();
+    match verb {
+        Verb::Completions { shell } => clap_complete::generate(*shell, &mut command, "muster", &mut std::io::stdout()),
+        Verb::Man { folder } => man(command, folder)?,
+    }
+    Ok(())
+}
+
+fn man(command: clap::Command, folder: &Path) -> Result<(), Failure> {
+    clap_mangen::generate_to(command, folder)
+        .map_err(|e| Failure::new(Code::Failed, format!("{}: {e}", folder.display())))
+}

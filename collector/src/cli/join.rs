@@ -1,0 +1,126 @@
+//! `muster join`: tokens by which agents join. The secret is shown once, in the join file.
+
+use super::Session;
+use super::exit::{Code, Failure};
+use super::output::{self, Column};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Tokens by which agents join.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make a token and write the join file that `muster-agent enroll --join FILE` reads.
+    #[command(
+        after_help = "Examples:\n  muster join create --file join.json\n  muster join create --ttl 7d --uses 200 --cidr 192.0.2.0/24 --label site=hq > join.json\n  ssh host muster-agent enroll --join - < join.json"
+    )]
+    Create(Create),
+    /// List tokens (never their secrets).
+    List,
+    /// End a token. Agents that came with it stay.
+    Revoke {
+        /// Its id.
+        token: String,
+    },
+}
+
+/// What a token is worth.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// How long it may be used: `24h`, `7d`; at most 30 days.
+    #[arg(long, default_value = "24h")]
+    ttl: String,
+    /// How many agents may come with it.
+    #[arg(long, default_value_t = 1)]
+    uses: u32,
+    /// From where.
+    #[arg(long)]
+    cidr: Option<String>,
+    /// A label for agents that come with it: `name=value`; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    label: Vec<String>,
+    /// Agents wait until an admin approves them.
+    #[arg(long)]
+    approve: bool,
+    /// Write the join file here, readable by you alone; standard output otherwise.
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+const LIST: &[Column] = &[
+    ("ID", "id"),
+    ("CREATED", "created"),
+    ("BY", "creator"),
+    ("EXPIRES", "expires"),
+    ("USED", "used"),
+    ("OF", "uses"),
+    ("CIDR", "cidr"),
+    ("APPROVE", "approve"),
+    ("REVOKED", "revoked"),
+    ("LABELS", "labels"),
+];
+
+/// Runs the verb.
+///
+/// # Errors
+/// What the collector answered, or a file that cannot be written.
+pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Create(create) => {
+            let file = create.file.clone();
+            let answer = session.client.post("/v1/join-tokens", &body(&create)?).await?;
+            let join = answer
+                .body
+                .get("join")
+                .ok_or_else(|| Failure::new(Code::Failed, "the collector answered without a join file"))?;
+            let text = serde_json::to_string_pretty(join).unwrap_or_default() + "\n";
+            match file {
+                Some(path) => {
+                    write_private(&path, &text)?;
+                    output::say(
+                        session.format,
+                        &format!("join file written: {} (it contains a secret; the agent deletes it)", path.display()),
+                    );
+                }
+                None => print!("{text}"),
+            }
+            Ok(())
+        }
+        Verb::List => {
+            let rows = super::pages(session, "/v1/join-tokens", &[], None).await?;
+            Ok(output::list(session.format, LIST, &rows)?)
+        }
+        Verb::Revoke { token } => {
+            session.client.delete(&format!("/v1/join-tokens/{token}")).await?;
+            output::say(session.format, "join token revoked");
+            Ok(())
+        }
+    }
+}
+
+fn body(create: &Create) -> Result<Value, Failure> {
+    let mut labels = serde_json::Map::new();
+    for text in &create.label {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| Failure::new(Code::Usage, format!("--label {text}: expected NAME=VALUE")))?;
+        labels.insert(name.to_owned(), Value::String(value.to_owned()));
+    }
+    let mut body = json!({"ttl_s": super::seconds(&create.ttl)?, "uses": create.uses, "approve": create.approve, "labels": labels});
+    if let Some(cidr) = &create.cidr {
+        body["cidr"] = json!(cidr);
+    }
+    Ok(body)
+}
+
+/// Writes a new file that only its owner may read; never over one that is there.
+///
+/// # Errors
+/// The path and the reason.
+pub fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let failed = |e: std::io::Error| Failure::new(Code::Failed, format!("{}: {e}", path.display()));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)
+}

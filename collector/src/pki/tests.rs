@@ -1,0 +1,166 @@
+use super::*;
+use crate::clock;
+use proof::Unproven;
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SigningKey as _};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+fn id(n: u128) -> AgentId {
+    AgentId(Uuid::from_u128(n))
+}
+
+fn authority() -> (tempfile::TempDir, Authority) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::open(&folder.path().join("pki"), clock::now()).expect("an authority");
+    (folder, authority)
+}
+
+fn csr(key: &KeyPair) -> Vec<u8> {
+    CertificateParams::default().serialize_request(key).expect("a request").der().to_vec()
+}
+
+fn der(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate")
+}
+
+#[test]
+fn only_the_public_key_of_a_request_is_used() {
+    let (_folder, authority) = authority();
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
+    let mut wish = CertificateParams::new(vec!["collector.example.org".into()]).expect("params");
+    wish.distinguished_name.push(DnType::CommonName, "admin");
+    wish.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    wish.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let request = wish.serialize_request(&key).expect("a request");
+    let requested = proof::request(request.der()).expect("a right request");
+
+    let now = clock::now();
+    let expires = now.plus_secs(7 * 86_400);
+    let pem = authority.sign_agent(id(7), &requested.key, now, expires).expect("a certificate");
+    let der = der(&pem);
+    let (_, cert) = X509Certificate::from_der(&der).expect("a certificate");
+    let names: Vec<String> =
+        cert.subject().iter_common_name().map(|name| name.as_str().expect("text").into()).collect();
+    assert_eq!(names, ["muster agent"]);
+    assert!(!cert.basic_constraints().expect("one").expect("some").value.ca);
+    let usage = cert.extended_key_usage().expect("one").expect("some").value;
+    assert!(usage.client_auth && !usage.server_auth && !usage.any);
+    assert_eq!(cert.validity().not_before.timestamp(), now.secs() - 300);
+    assert_eq!(cert.validity().not_after.timestamp(), expires.secs());
+
+    let shown = proof::certificate(&der, authority.deployment()).expect("an agent's certificate");
+    assert_eq!(
+        shown,
+        proof::Shown { agent: id(7), fingerprint: requested.fingerprint, expires: At::from_secs(expires.secs()) }
+    );
+    assert_eq!(proof::certificate(&der, Uuid::nil()), Err(Unproven::Foreign));
+}
+
+#[test]
+fn other_keys_and_damaged_requests_are_refused() {
+    let malformed = Unproven::Malformed("certificate signing request");
+    for algorithm in [&PKCS_ECDSA_P384_SHA384, &PKCS_ED25519] {
+        let key = KeyPair::generate_for(algorithm).expect("a key");
+        assert_eq!(proof::request(&csr(&key)), Err(Unproven::Key));
+    }
+    let good = csr(&KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key"));
+    let mut forged = good.clone();
+    let last = forged.len() - 1;
+    forged[last] ^= 1;
+    assert!(matches!(proof::request(&forged), Err(Unproven::Signature | Unproven::Malformed(_))));
+    assert_eq!(proof::request(&[good.clone(), vec![0]].concat()), Err(malformed));
+    assert_eq!(proof::request(&good[..good.len() - 1]), Err(malformed));
+    assert_eq!(proof::request(&vec![0x30; limit_bytes() + 1]), Err(malformed));
+}
+
+fn limit_bytes() -> usize {
+    shared::limit::CSR_BYTES
+}
+
+#[test]
+fn recovery_wants_a_certificate_of_ours_and_its_key() {
+    let (_folder, ours) = authority();
+    let (_other_folder, other) = authority();
+    let old = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
+    let stranger = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
+    let requested = proof::request(&csr(&old)).expect("a request");
+    let long_ago = At::from_secs(1_600_000_000);
+    let sign = |authority: &Authority| {
+        let pem = authority.sign_agent(id(7), &requested.key, long_ago, long_ago.plus_secs(60)).expect("signed");
+        der(&pem)
+    };
+    let message = b"muster-recover-1\n3\n...";
+    let signature = old.sign(message).expect("a signature");
+
+    let shown = proof::recovery(&ours, &sign(&ours), message, &signature).expect("recovered");
+    assert_eq!((shown.agent, shown.fingerprint), (id(7), requested.fingerprint.clone()));
+    assert_eq!(proof::recovery(&ours, &sign(&ours), b"other", &signature), Err(Unproven::Signature));
+    let wrong = stranger.sign(message).expect("a signature");
+    assert_eq!(proof::recovery(&ours, &sign(&ours), message, &wrong), Err(Unproven::Signature));
+    assert_eq!(proof::recovery(&ours, &sign(&other), message, &signature), Err(Unproven::Foreign));
+    // The other authority's key under our deployment's name.
+    let forged =
+        issue::agent(other.agents(), ours.deployment(), id(7), &requested.key, long_ago, long_ago.plus_secs(60));
+    let forged = der(&forged.expect("signed"));
+    assert_eq!(proof::recovery(&ours, &forged, message, &signature), Err(Unproven::Foreign));
+}
+
+#[test]
+fn an_authority_is_found_again_and_never_made_twice() {
+    let (folder, first) = authority();
+    let pki = folder.path().join("pki");
+    let again = Authority::open(&pki, clock::now()).expect("the same");
+    assert_eq!((again.deployment(), again.server_ca()), (first.deployment(), first.server_ca()));
+    for name in ["server-ca.pem", "agent-ca.pem", "deployment"] {
+        let mode = std::fs::metadata(pki.join(name)).expect("a file").permissions().mode() & 0o777;
+        assert_eq!((name, mode), (name, 0o600));
+    }
+    assert!(!first.server_ca()[0].contains("PRIVATE"));
+
+    std::fs::remove_file(pki.join("agent-ca.pem")).expect("removed");
+    assert!(matches!(Authority::open(&pki, clock::now()), Err(Error::Damaged { .. })));
+}
+
+#[test]
+fn a_first_start_that_was_cut_short_is_made_again() {
+    let (folder, _) = authority();
+    let pki = folder.path().join("pki");
+    std::fs::remove_file(pki.join("deployment")).expect("removed");
+    std::fs::write(pki.join("agent-ca.pem"), "half").expect("written");
+    Authority::open(&pki, clock::now()).expect("a new one");
+}
+
+#[test]
+fn the_server_certificate_is_replaced_at_half_its_life() {
+    let (_folder, authority) = authority();
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let certificate = tls::Certificate::new(&authority, &names).expect("a certificate");
+    let now = clock::now();
+    assert!(!certificate.renew(now).expect("not due"));
+    assert!(certificate.renew(now.plus_secs(issue::SERVER_S / 2 + 1)).expect("due"));
+    let bad = tls::Certificate::new(&authority, &["ü b".to_owned()]);
+    assert!(matches!(bad, Err(Error::Name(name)) if name == "ü b"));
+}
+
+#[test]
+fn agents_are_judged_by_the_agent_root_alone() {
+    let (_folder, authority) = authority();
+    let verifier = tls::agent_verifier(&authority).expect("a verifier");
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(clock::now().secs() as u64));
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
+    let requested = proof::request(&csr(&key)).expect("a request");
+    let signed = |lifetime_s| {
+        let pem = authority.sign_agent(id(7), &requested.key, clock::now(), clock::now().plus_secs(lifetime_s));
+        der(&pem.expect("signed"))
+    };
+    assert!(verifier.verify_client_cert(&signed(60), &[], now).is_ok());
+    assert!(verifier.verify_client_cert(&signed(-60), &[], now).is_err());
+    let (server, _) = issue::server(authority.server(), &["localhost".into()], clock::now()).expect("a certificate");
+    assert!(verifier.verify_client_cert(server.der(), &[], now).is_err());
+    let own = CertificateParams::default().self_signed(&key).expect("self-signed");
+    assert!(verifier.verify_client_cert(own.der(), &[], now).is_err());
+}

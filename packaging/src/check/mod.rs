@@ -1,0 +1,31 @@
+//! Long checks: run by hand or for a release, never by CI. Each prints its figures, one a line, with PASS, FAIL
+//! or SKIP and the reason.
+
+pub mod agent;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// The long checks.
+#[derive(Subcommand)]
+pub enum Check {
+    /// The agent's cost: CPU, memory, children, size, beside fusioninventory-agent where it is installed.
+    Agent,
+}
+
+/// Runs one.
+///
+/// # Errors
+/// A figure that was missed, or a step that could not be run.
+pub fn run(check: &Check) -> Result<()> {
+    match check {
+        Check::Agent => agent::run(),
+    }
+}
+
+/// Prints one figure and says whether it holds.
+pub fn figure(name: &str, value: f64, unit: &str, at_most: f64) -> bool {
+    let holds = value <= at_most;
+    println!("{} {name}: {value:.2} {unit} (at most {at_most} {unit})", if holds { "PASS" } else { "FAIL" });
+    holds
+}
