@@ -146,7 +146,7 @@ impl std::str::FromStr for End {
                 if !key.is_empty()
                     && !key.starts_with("//")
                     && !system.is_empty()
-                    && system != "javascript"
+                    && !matches!(system, "http" | "https" | "javascript" | "data" | "file")
                     && system.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-') =>
             {
                 Ok(End::External(text.to_owned()))

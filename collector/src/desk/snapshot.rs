@@ -1,0 +1,58 @@
+//! What an incident freezes when it is opened: the asset as it was, the reading, what had just happened
+//! to it, and which changes were under way. Kept as text and never changed after.
+
+use super::model::{End, Kind, Ticket};
+use super::process::is_open;
+use crate::register::model::{Asset, Fault};
+use crate::work::Known;
+use serde_json::{Value, json};
+use shared::unit::At;
+
+/// The whole snapshot. Beyond it the oldest events are left out.
+pub const SNAPSHOT_BYTES: usize = 32 * 1024;
+/// Events that are taken along.
+pub const SNAPSHOT_EVENTS: usize = 20;
+/// Changes that are taken along.
+const CHANGES: usize = 20;
+
+/// The snapshot as JSON.
+pub fn take(asset: &Asset, fault: &Fault, known: &Known, now: At) -> String {
+    let changes: Vec<Value> = open_changes(asset, known)
+        .take(CHANGES)
+        .map(|change| json!({ "id": change.id, "key": change.key(), "state": change.state, "title": change.title }))
+        .collect();
+    let mut head = json!({
+        "at": now,
+        "asset": {
+            "id": asset.id, "rev": asset.rev, "class": asset.class, "lifecycle": asset.lifecycle,
+            "observed": asset.observed, "declared": asset.declared,
+        },
+        "fault": fault,
+        "changes": changes,
+    });
+    let mut left = SNAPSHOT_BYTES.saturating_sub(head.to_string().len());
+    let mut events = Vec::new();
+    for text in known.recent_events.iter().take(SNAPSHOT_EVENTS) {
+        let Some(rest) = left.checked_sub(text.len() + 1) else { break };
+        if let Ok(event) = serde_json::from_str::<Value>(text) {
+            left = rest;
+            events.push(event);
+        }
+    }
+    head["events"] = Value::Array(events);
+    head.to_string()
+}
+
+/// Changes linked with the asset that are not closed.
+pub fn open_changes<'a>(asset: &Asset, known: &'a Known) -> impl Iterator<Item = &'a Ticket> {
+    let this = End::Asset(asset.id);
+    known.links.iter().filter_map(move |link| {
+        let other = match (&link.from, &link.to) {
+            (from, to) if *to == this => from,
+            (from, to) if *from == this => to,
+            _ => return None,
+        };
+        let End::Ticket(id) = other else { return None };
+        known.tickets.get(id).filter(|ticket| ticket.kind == Kind::Change && is_open(ticket))
+    })
+}
