@@ -3,7 +3,7 @@
 
 use crate::clock;
 use crate::exit::{Code, Fail};
-use crate::identity::Usable;
+use crate::state::identity::Usable;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use rustls::client::Resumption;
 use rustls::{AlertDescription, ClientConfig, RootCertStore};

@@ -61,7 +61,7 @@ impl Default for Config {
 /// key or a value out of bounds.
 pub fn load(path: Option<&Path>) -> Result<Config, Fail> {
     let (path, must) = path.map_or((Path::new(DEFAULT_PATH), false), |path| (path, true));
-    let bytes = match crate::files::read(path, CONFIG_BYTES_MAX) {
+    let bytes = match crate::state::files::read(path, CONFIG_BYTES_MAX) {
         Ok(bytes) => bytes,
         Err(error) if error.is_absent() && !must => return Ok(Config::default()),
         Err(error) => return Err(Fail::new(Code::Config, error.to_string())),

@@ -4,10 +4,10 @@
 use crate::client::{CallError, Client, Floor, Reply};
 use crate::clock;
 use crate::exit::{Code, Fail};
-use crate::identity::{Stored, Usable, Vault, renew_at};
 use crate::key::Key;
 use crate::log;
 use crate::machine::Fingerprint;
+use crate::state::identity::{Stored, Usable, Vault, renew_at};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls_pki_types::CertificateDer;
@@ -58,7 +58,7 @@ pub async fn enroll(join: &JoinFile, name: &str, vault: &Vault, proxy: Option<&s
         match reply.status {
             200 | 201 => {
                 let stored = granted(&reply, &key, Fingerprint::default())?;
-                let state = |error: crate::files::FileError| Fail::new(Code::State, error.to_string());
+                let state = |error: crate::state::files::FileError| Fail::new(Code::State, error.to_string());
                 vault.forget_stream().map_err(state)?;
                 vault.store_next(&stored).map_err(state)?;
                 vault.promote().map_err(state)?;

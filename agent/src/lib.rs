@@ -7,9 +7,9 @@
 //! | [`collect`] | runs probes, seals a report, finds evidence | when, and to whom it goes |
 //! | [`settle`], [`sync`] | what of a new look is worth telling, and in which form (pure) | files, networks |
 //! | [`schedule`] | what is due when (pure) | what is done then |
-//! | [`spool`], [`told`], [`position`], [`stream`] | what is on disk until, and after, it was told | what it means |
-//! | [`identity`], [`enroll`] | key and certificate, how they are got and renewed | what is reported |
-//! | [`client`], [`deliver`] | HTTPS to the collector and what its answers mean | what is in a record |
+//! | [`state`] | what is on disk: identity, records that wait, what was told | networks |
+//! | [`key`], [`enroll`] | how key and certificate are got and renewed | what is reported |
+//! | [`client`], [`deliver`], [`contact`] | HTTPS to the collector and what its answers mean | what is in a record |
 //! | [`run`] | the service: puts all of these together | any detail of them |
 //! | [`cli`] | the verbs | - |
 //!
@@ -23,27 +23,20 @@ pub mod clock;
 pub mod collect;
 pub mod config;
 pub mod contact;
-pub mod crc;
 pub mod deliver;
 pub mod enroll;
 pub mod exit;
-pub mod files;
-pub mod identity;
 pub mod key;
 pub mod log;
 pub mod machine;
-pub mod position;
 pub mod probes;
 pub mod run;
 pub mod schedule;
 pub mod service;
 pub mod settle;
 pub mod source;
-pub mod spool;
-pub mod status;
-pub mod stream;
+pub mod state;
 pub mod sync;
-pub mod told;
 
 #[cfg(test)]
 mod model;

@@ -7,16 +7,16 @@ use crate::collect::{self, Sections};
 use crate::config::Config;
 use crate::contact::{Contact, Ended};
 use crate::exit::{Code, Fail};
-use crate::identity::Vault;
 use crate::log;
 use crate::machine::Fingerprint;
 use crate::probes::{Found, PROBES, Probe};
 use crate::schedule::{self, Due, Schedule};
 use crate::service::{self, Signals, Wish};
 use crate::source::Source;
-use crate::spool::Quota;
-use crate::status::Status;
-use crate::stream::Stream;
+use crate::state::identity::Vault;
+use crate::state::spool::Quota;
+use crate::state::status::Status;
+use crate::state::stream::Stream;
 use shared::checkin::{Goodbye, Problem, State, Why};
 use shared::health::{self, Reading, SECTION_CLOCK};
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl Agent {
     /// # Errors
     /// The state directory cannot be used.
     pub fn open(config: &Config, source: Box<dyn Source>) -> Result<Option<Agent>, Fail> {
-        let state = |error: crate::files::FileError| Fail::new(Code::State, error.to_string());
+        let state = |error: crate::state::files::FileError| Fail::new(Code::State, error.to_string());
         let vault = Vault::open(&config.state_dir).map_err(state)?;
         let Some(identity) = vault.current()? else { return Ok(None) };
         let status = Status::load(&config.state_dir);

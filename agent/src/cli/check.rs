@@ -4,8 +4,8 @@ use super::output;
 use crate::client::{Client, Floor};
 use crate::config::Config;
 use crate::exit::{Code, Fail};
-use crate::files;
-use crate::identity::{Usable, Vault};
+use crate::state::files;
+use crate::state::identity::{Usable, Vault};
 
 /// `muster-agent check` has no arguments of its own.
 pub fn check(config: &Config) -> Result<(), Fail> {

@@ -3,9 +3,9 @@
 use crate::config::Config;
 use crate::enroll::{self, JOIN_BYTES_MAX};
 use crate::exit::{Code, Fail};
-use crate::files;
-use crate::identity::Vault;
 use crate::log;
+use crate::state::files;
+use crate::state::identity::Vault;
 use std::io::Read;
 use std::path::PathBuf;
 

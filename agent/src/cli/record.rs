@@ -6,9 +6,9 @@ use super::output;
 use crate::collect;
 use crate::config::Config;
 use crate::exit::{Code, Fail};
-use crate::files;
 use crate::source::live::Live;
 use crate::source::tape::{Recorder, Tape};
+use crate::state::files;
 use std::path::PathBuf;
 
 /// A tape is no larger than this, in bytes: two package databases as text.

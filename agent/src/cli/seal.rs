@@ -3,7 +3,7 @@
 use super::output;
 use crate::config::Config;
 use crate::exit::{Code, Fail};
-use crate::identity::Vault;
+use crate::state::identity::Vault;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub fn seal(args: &Args, config: &Config) -> Result<(), Fail> {
     if !args.yes {
         return Err(Fail::new(Code::Usage, "this forgets the agent's key for good; say so with --yes"));
     }
-    let state = |error: crate::files::FileError| Fail::new(Code::State, error.to_string());
+    let state = |error: crate::state::files::FileError| Fail::new(Code::State, error.to_string());
     let removed = Vault::open(&config.state_dir).map_err(state)?.seal().map_err(state)?;
     output::print(|out| match removed.is_empty() {
         true => writeln!(out, "nothing to forget in {}", config.state_dir.display()),

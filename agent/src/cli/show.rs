@@ -3,8 +3,8 @@
 use super::output;
 use crate::config::Config;
 use crate::exit::{Code, Fail};
-use crate::files;
-use crate::told::ToldStore;
+use crate::state::files;
+use crate::state::told::ToldStore;
 
 /// A check-in is no larger than this as indented JSON, in bytes.
 const SENT_BYTES_MAX: usize = 8 * shared::limit::BODY_BYTES;

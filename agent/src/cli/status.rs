@@ -5,9 +5,9 @@ use super::output::{self, Format};
 use crate::clock;
 use crate::config::Config;
 use crate::exit::{Code, Fail};
-use crate::identity::{Stored, Vault};
-use crate::position::{Position, PositionFile};
-use crate::status::Status;
+use crate::state::identity::{Stored, Vault};
+use crate::state::position::{Position, PositionFile};
+use crate::state::status::Status;
 use shared::unit::At;
 
 /// Arguments.

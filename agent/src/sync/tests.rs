@@ -133,7 +133,7 @@ impl Agent {
         if let Some(changes) = self.sync.changes(&self.truth, &|name| held.get(name).cloned()) {
             self.seq += 1;
             for part in &changes.parts {
-                crate::told::fold_into(&mut self.held, part, &self.truth);
+                crate::state::told::fold_into(&mut self.held, part, &self.truth);
             }
             self.queue.push(Record {
                 seq: self.seq,

@@ -10,7 +10,7 @@
 pub mod fold;
 pub mod frame;
 
-use crate::files::FileError;
+use crate::state::files::FileError;
 use frame::{Decoded, Frame};
 use shared::checkin::Record;
 use std::fs::{File, OpenOptions};
@@ -295,7 +295,7 @@ impl Spool {
         new.file.sync_all().map_err(FileError::of(&new.path, "write"))?;
         std::fs::rename(&new.path, &self.path).map_err(FileError::of(&self.path, "replace"))?;
         (self.file, self.frames, self.end) = (new.file, new.frames, new.end);
-        crate::files::sync_dir_of(&self.path)
+        crate::state::files::sync_dir_of(&self.path)
     }
 
     /// Appends to a file that is being made: no quota, no sync.

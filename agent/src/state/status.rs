@@ -1,7 +1,7 @@
 //! What the service leaves for `status` to show: one small file, rewritten after each contact. Not synced:
 //! a crash costs what a contact later is there again.
 
-use crate::files::{self, FileError};
+use crate::state::files::{self, FileError};
 use serde::{Deserialize, Serialize};
 use shared::checkin::Gap;
 use shared::unit::At;

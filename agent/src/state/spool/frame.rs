@@ -4,7 +4,7 @@
 //! (4 bytes), state (1 byte: 0 waiting, 1 set aside; not in the checksum, so that it can be overwritten in
 //! place), seq (8 bytes), urgency (1 byte), payload (the record as JSON).
 
-use crate::crc::crc32;
+use crate::state::crc::crc32;
 
 /// Bytes before the payload.
 pub const HEADER_BYTES: usize = 18;

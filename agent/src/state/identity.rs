@@ -11,9 +11,9 @@
 //! and `next-key.pem` is not, that was interrupted, and opening finishes it. Knows no network.
 
 use crate::exit::{Code, Fail};
-use crate::files::{self, FileError};
 use crate::key::Key;
 use crate::machine::Fingerprint;
+use crate::state::files::{self, FileError};
 use serde::{Deserialize, Serialize};
 use shared::enroll::Identity;
 use shared::unit::At;

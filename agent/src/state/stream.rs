@@ -7,13 +7,13 @@
 
 use crate::collect::Sections;
 use crate::exit::{Code, Fail};
-use crate::files::{self, FileError};
 use crate::log;
-use crate::position::{Position, PositionFile};
 use crate::settle::{Readings, Thresholds};
-use crate::spool::{Kept, Quota, Spool, fold};
+use crate::state::files::{self, FileError};
+use crate::state::position::{Position, PositionFile};
+use crate::state::spool::{Kept, Quota, Spool, fold};
+use crate::state::told::ToldStore;
 use crate::sync::Sync;
-use crate::told::ToldStore;
 use shared::checkin::{Answer, CheckIn, Gap, Record};
 use shared::digest::Digest;
 use shared::unit::At;

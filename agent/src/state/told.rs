@@ -5,7 +5,7 @@
 //! some tens of kilobytes. Written without fsync: a file that a crash takes costs one section sent whole.
 
 use crate::collect::Sections;
-use crate::files::{self, FileError};
+use crate::state::files::{self, FileError};
 use shared::checkin::{Part, Rows, State};
 use std::collections::BTreeMap;
 use std::fs;

@@ -5,8 +5,8 @@
 //! at all, and it needs no free space, so it works on a full disk too. A line that is damaged means the
 //! state is lost: a new stream.
 
-use crate::crc::crc32;
-use crate::files::FileError;
+use crate::state::crc::crc32;
+use crate::state::files::FileError;
 use shared::checkin::Stream;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -68,7 +68,7 @@ impl PositionFile {
 
     /// Reads a position without opening it for writing, for `status`.
     pub fn peek(path: &Path) -> Option<Position> {
-        let bytes = crate::files::read(path, LINE_BYTES).ok()?;
+        let bytes = crate::state::files::read(path, LINE_BYTES).ok()?;
         Position::parse(std::str::from_utf8(&bytes).ok()?)
     }
 
