@@ -1,6 +1,6 @@
 //! Typed facts: software.
 
-use crate::fact::Item;
+use crate::fact::{Item, Value};
 
 /// The section of packages that dpkg installed.
 pub const SECTION_DPKG: &str = "dpkg";
@@ -36,16 +36,20 @@ impl From<Package> for Item {
     /// Key: `manager/name/arch`.
     fn from(package: Package) -> Item {
         let key = [&package.manager, "/", &package.name, "/", package.arch.as_deref().unwrap_or("")].concat();
+        // There are thousands of packages: the names come sorted, so that the map is built in one go.
+        let attrs = [
+            ("arch", package.arch),
+            ("category", package.category),
+            ("source", package.source),
+            ("summary", package.summary),
+            ("version", Some(package.version)),
+        ];
         Item {
             label: Some(package.name),
             maker: package.publisher,
             size: package.size_bytes,
+            attrs: attrs.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::Text(text?)))).collect(),
             ..Item::new("package", key)
         }
-        .with("version", Some(package.version))
-        .with("arch", package.arch)
-        .with("source", package.source)
-        .with("category", package.category)
-        .with("summary", package.summary)
     }
 }

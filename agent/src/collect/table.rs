@@ -20,7 +20,7 @@ const COLUMNS: &[(&str, &[&str])] = &[
     ("network", &["label", "form", "mac", "addresses", "up", "speed_mbps", "driver", "gateways"]),
     ("os", &["label", "version", "kernel", "arch", "hostname", "timezone", "hypervisor", "container"]),
     ("users", &["key", "uid", "label", "home", "shell", "groups", "sessions"]),
-    ("dpkg", &["label", "version", "arch", "size"]),
+    ("dpkg", &["label", "version", "arch"]),
     ("ports", &["protocol", "address", "port", "label", "uid", "pid"]),
     ("services", &["key", "start", "state", "command"]),
     (shared::evidence::SECTION, &["key"]),

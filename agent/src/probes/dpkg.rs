@@ -21,6 +21,8 @@ pub const PROBE: Probe =
 const HOME: &str = "/var/lib/dpkg";
 const STATUS: &str = "/var/lib/dpkg/status";
 const STATUS_D: &str = "/var/lib/dpkg/status.d";
+/// What a stanza takes, roughly.
+const STANZA_BYTES: usize = 768;
 /// Stanzas that are told apart when they are malformed; the rest is counted.
 const MALFORMED_MAX: usize = 16;
 
@@ -103,7 +105,7 @@ pub fn parse(bytes: &[u8], loose: bool) -> Parsed {
         Err(_) => String::from_utf8_lossy(bytes),
     };
     let blank = memmem::Finder::new("\n\n");
-    let mut parsed = Parsed::default();
+    let mut parsed = Parsed { packages: Vec::with_capacity(bytes.len() / STANZA_BYTES), malformed: Vec::new() };
     let mut stanza = Stanza::default();
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
@@ -113,8 +115,7 @@ pub fn parse(bytes: &[u8], loose: bool) -> Parsed {
             // The rest of a field: files, dependencies.
             Some(b' ' | b'\t') => {}
             Some(_) => {
-                stanza.field(line, at);
-                if stanza.complete() {
+                if stanza.field(line, at) && stanza.complete() {
                     at += blank.find(rest.as_bytes()).map_or(rest.len(), |length| length + 1);
                     continue;
                 }
@@ -128,12 +129,13 @@ pub fn parse(bytes: &[u8], loose: bool) -> Parsed {
 }
 
 impl<'a> Stanza<'a> {
-    fn field(&mut self, line: &'a str, start: usize) {
+    /// Takes up a field; true if it is the description.
+    fn field(&mut self, line: &'a str, start: usize) -> bool {
         self.start.get_or_insert(start);
         // Names are short: a plain look at each byte is the fastest.
         let Some(colon) = line.bytes().position(|byte| byte == b':') else {
             self.broken = true;
-            return;
+            return false;
         };
         let (name, value) = (line.get(..colon).unwrap_or_default(), line.get(colon + 1..).unwrap_or_default());
         let field = match name {
@@ -146,15 +148,16 @@ impl<'a> Stanza<'a> {
             "Source" => &mut self.source,
             "Section" => &mut self.section,
             "Description" => &mut self.description,
-            _ => return,
+            _ => return false,
         };
         *field = value.trim_ascii();
+        name == "Description"
     }
 
-    /// Nothing that follows is told. dpkg writes the description after all that is told of a package; its
+    /// After the description nothing is told. dpkg writes the description after all that is told of a package; its
     /// text is most of the file and need not be looked at.
     fn complete(&self) -> bool {
-        let needed = [self.description, self.package, self.status, self.version, self.architecture, self.maintainer];
+        let needed = [self.package, self.status, self.version, self.architecture, self.maintainer];
         needed.iter().all(|field| !field.is_empty())
     }
 
