@@ -14,3 +14,5 @@ mod folder;
 mod here;
 #[path = "machines/os.rs"]
 mod os;
+#[path = "machines/users.rs"]
+mod users;

@@ -23,21 +23,23 @@ pub(super) fn section(name: &str, found: Result<Found, Problem>) -> Section {
         }
     };
     let mut told = found.problems;
-    let mut sorted = found.items;
-    for item in &mut sorted {
+    let mut rows: Vec<Option<Item>> = found.items.into_iter().map(Some).collect();
+    for item in rows.iter_mut().flatten() {
         item_within(item, &mut told);
     }
-    // Most probes find things in order already; then this is one pass, and so is building the map.
-    sorted.sort_by(|a, b| a.key.cmp(&b.key));
+    // Numbers are sorted instead of rows, which are large; of twins the first found comes first.
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    let key = |row: usize| rows.get(row).and_then(Option::as_ref).map(|item| item.key.as_str());
+    order.sort_by(|a, b| key(*a).cmp(&key(*b)));
     let mut twins = Vec::new();
-    sorted.dedup_by(|later, first| {
-        let twin = later.key == first.key;
-        if twin {
-            twins.push(std::mem::take(later));
+    let mut unique: Vec<(String, Item)> = Vec::with_capacity(rows.len());
+    for item in order.into_iter().filter_map(|row| rows.get_mut(row)?.take()) {
+        match unique.last() {
+            Some((key, _)) if *key == item.key => twins.push(item),
+            _ => unique.push((item.key.clone(), item)),
         }
-        twin
-    });
-    let mut items: BTreeMap<String, Item> = sorted.into_iter().map(|item| (item.key.clone(), item)).collect();
+    }
+    let mut items: BTreeMap<String, Item> = unique.into_iter().collect();
     for item in twins {
         put_twin(&mut items, item, &mut told);
     }
@@ -118,7 +120,7 @@ fn value_within(value: &mut Value) -> bool {
 
 /// Removes NUL, which no database holds, and cuts; true if it had to be cut.
 fn text_within(text: &mut String, bytes_max: usize) -> bool {
-    if memchr::memchr(0, text.as_bytes()).is_some() {
+    if text.as_bytes().contains(&0) {
         text.retain(|c| c != '\0');
     }
     cut(text, bytes_max)

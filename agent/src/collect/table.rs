@@ -139,7 +139,7 @@ pub fn bytes(amount: i64) -> String {
     if amount < 1024 {
         return format!("{amount} B");
     }
-    let (mut tenths, mut unit) = (i128::from(amount) * 10 / 1024, 0);
+    let (mut tenths, mut unit) = (amount / 1024 * 10 + amount % 1024 * 10 / 1024, 0);
     while tenths >= 10_240 && unit + 1 < UNITS.len() {
         tenths /= 1024;
         unit += 1;

@@ -7,6 +7,7 @@
 //!
 //! Knows udev's database and sysfs. Does not know health, nor what filesystems are on it.
 
+mod identity;
 mod place;
 
 use super::{Every, Found, Os, Probe, udev};
@@ -82,10 +83,10 @@ fn ask_disk(source: &dyn Source, name: &str) -> Option<Item> {
     }
     let device = source.text(&at("dev")).unwrap_or_default();
     let udev = udev::ask_block(source, &device);
-    let text = |file: &str| clean(&source.text(&at(file)).unwrap_or_default());
+    let text = |file: &str| source.text(&at(file)).ok().filter(|text| !text.is_empty());
     let removable = text("removable").as_deref() == Some("1");
     let mut disk = Disk { name: name.to_owned(), backing, path: place.path.clone(), ..Disk::default() };
-    name_it(&mut disk, source, &udev, &place);
+    identity::ask(&mut disk, source, &udev, &place);
     let optical = name.starts_with("sr") && place.bus != Some("virtio");
     disk.bus = bus(&disk, &udev, &place);
     let on = disk.bus.as_deref().unwrap_or("");
@@ -106,76 +107,6 @@ fn ask_disk(source: &dyn Source, name: &str) -> Option<Item> {
     let mut item = Item::from(disk);
     item.key = lasting.unwrap_or(item.key);
     Some(item)
-}
-
-/// Trims, joins inner white space and leaves out what stands for nothing.
-fn clean(text: &str) -> Option<String> {
-    let text = text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ");
-    let bare = text.trim_start_matches("0x").trim_matches(['0', ' ', '-', '.', ':']);
-    let nothing = bare.is_empty()
-        || ["none", "unknown", "n/a", "not specified", "default string", "eui", "f"]
-            .contains(&bare.to_ascii_lowercase().as_str())
-        || bare.bytes().all(|b| b == b'F' || b == b'f');
-    (!nothing || matches!(text.as_str(), "0")).then_some(text)
-}
-
-/// Maker, model, serial, firmware and WWN: udev's where it has them, as it asks the disk itself and
-/// sysfs cuts ATA models at 16 letters; else sysfs'.
-fn name_it(disk: &mut Disk, source: &dyn Source, udev: &Properties, place: &Place) {
-    let text = |file: &str| clean(&source.text(&format!("{DIR}/{}/{file}", disk.name)).unwrap_or_default());
-    let property = |name: &str| udev.get(name).and_then(|value| clean(value));
-    let encoded = |name: &str| udev.get(name).and_then(|value| clean(&udev::decode(value)));
-    if place.is_virtual && place.bus != Some("nvme") {
-        if place.bus == Some("md") {
-            disk.model = text("md/level");
-        }
-        return;
-    }
-    // A virtio disk has a serial, and as `vendor` only the number of who wrote the specification.
-    if place.bus == Some("virtio") {
-        disk.serial = text("serial").filter(|serial| serial != "0");
-        return;
-    }
-    let sysfs_vendor = || if place.bus == Some("nvme") { None } else { text("device/vendor") };
-    let maker = encoded("ID_VENDOR_ENC").or_else(|| property("ID_VENDOR")).or_else(sysfs_vendor);
-    // `ATA` is how the kernel says that the disk named no maker.
-    let maker = maker.filter(|maker| maker != "ATA" && !maker.starts_with("0x"));
-    let model = encoded("ID_MODEL_ENC").or_else(|| text("device/model")).or_else(|| text("device/name"));
-    let model = model.or_else(|| property("ID_MODEL"));
-    let serial = ["ID_SCSI_SERIAL", "ID_SERIAL_SHORT"].iter().find_map(|name| property(name));
-    let serial = serial.or_else(|| text("device/serial")).or_else(|| {
-        let page = source.file(&format!("{DIR}/{}/device/vpd_pg80", disk.name)).ok()?;
-        parse_unit_serial(&page)
-    });
-    let firmware = property("ID_REVISION").or_else(|| text("device/firmware_rev"));
-    let firmware = firmware.or_else(|| text("device/rev")).or_else(|| text("device/fwrev"));
-    let wwn = ["ID_WWN_WITH_EXTENSION", "ID_WWN"].iter().find_map(|name| property(name));
-    let wwn = wwn.or_else(|| text("wwid")).or_else(|| text("device/wwid"));
-    (disk.maker, disk.model, disk.serial, disk.firmware) =
-        (maker, model, serial.filter(|serial| serial != "0"), firmware);
-    disk.wwn = wwn.and_then(|wwn| parse_wwn(&wwn));
-}
-
-/// SCSI VPD page 80h (SPC-4 7.8.15): a header of four bytes, then the unit's serial number.
-fn parse_unit_serial(page: &[u8]) -> Option<String> {
-    let length = usize::from(u16::from_be_bytes([*page.get(2)?, *page.get(3)?]));
-    let serial = page.get(4..4usize.checked_add(length)?.min(page.len()))?;
-    let serial = String::from_utf8_lossy(serial);
-    clean(&serial).filter(|serial| serial.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '))
-}
-
-/// As udev writes it. A T10 name is made of the vendor's and model's names and no number of the world.
-fn parse_wwn(text: &str) -> Option<String> {
-    let text = text.trim().to_ascii_lowercase();
-    let wwn = text.strip_prefix("naa.").map(|number| format!("0x{number}")).unwrap_or(text);
-    let number = wwn.split_once(['.', 'x']).map_or("", |(_, number)| number);
-    let known =
-        wwn.starts_with("0x") || wwn.starts_with("eui.") || wwn.starts_with("nvme.") || wwn.starts_with("uuid.");
-    (known && !wwn.contains(' ') && number.bytes().any(|byte| byte != b'0')).then_some(wwn)
 }
 
 fn bus(disk: &Disk, udev: &Properties, place: &Place) -> Option<String> {
@@ -256,27 +187,6 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_world_are_numbers() {
-        assert_eq!(parse_wwn("naa.50026B724B09A1FF").as_deref(), Some("0x50026b724b09a1ff"));
-        assert_eq!(
-            parse_wwn("eui.00000000000000000026b7283b12b315").as_deref(),
-            Some("eui.00000000000000000026b7283b12b315")
-        );
-        assert_eq!(parse_wwn("eui.0000000000000000"), None);
-        assert_eq!(parse_wwn("t10.ATA     WDC WD800JD-00MSA1     WD-WMAM9XE78956"), None);
-    }
-
-    #[test]
-    fn placeholders_are_left_out() {
-        assert_eq!(clean("  WD-1   2 \n").as_deref(), Some("WD-1 2"));
-        for nothing in ["", " ", "0000000000", "0x0000", "Unknown", "none", "FFFFFFFF"] {
-            assert_eq!(clean(nothing), None, "{nothing:?}");
-        }
-        assert_eq!(parse_unit_serial(b"\0\x80\0\x08 ABC123 ").as_deref(), Some("ABC123"));
-        assert_eq!(parse_unit_serial(b"\0\x80\xff\xff"), None);
-    }
-
-    #[test]
     fn two_paths_to_one_disk_have_two_keys() {
         let disk = |name: &str, path: &str| {
             let disk = Disk { name: name.into(), wwn: Some("0x5".into()), path: Some(path.into()), ..Disk::default() };
@@ -290,9 +200,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..64), text in "\\PC{0,60}") {
-            parse_unit_serial(&bytes);
-            parse_wwn(&text);
+        fn any_text_is_survived(text in "\\PC{0,60}") {
             parse_place(&text, &text);
             medium(&Disk::default(), &Properties::new(), &text, false, || None);
         }

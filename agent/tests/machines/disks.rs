@@ -45,7 +45,7 @@ fn lsblk_says_the_same() {
     for archive in files(&archives, ".tar.xz") {
         let name = archive.file_name().expect("a name").to_string_lossy().replace(".tar.xz", "");
         let folder = tempfile::tempdir().expect("a folder");
-        let machine = unpack(&archive, folder.path());
+        let machine = unpack(&archive, folder.path(), &[]);
         lay_udev(&machine);
         let ours = disks(&machine);
         compared += compare_tree(&ours, &table(&texts.join(format!("lsblk-{name}-basic.txt"))), &name);

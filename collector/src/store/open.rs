@@ -1,0 +1,190 @@
+//! Opening the database: every way in which that can fail has its own words and says what to do.
+//!
+//! A database is opened for writing by one program at a time, which holds a lock file beside it.
+
+use super::engine::Error;
+use super::schema::{self, SchemaError};
+use super::sqlite::Sqlite;
+use shared::unit::At;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+/// The first bytes of every SQLite file. <https://sqlite.org/fileformat.html>
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Why a database cannot be used. Nothing of it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A later version of Muster wrote it.
+    #[error(
+        "{path}: schema {found} is newer than {known}, which this muster knows; install the newer muster again, or restore a backup made before the upgrade"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+        /// The schema of this version.
+        known: u32,
+    },
+    /// It is some other file.
+    #[error("{0}: not a database of Muster; check state_dir, or move the file away to start anew")]
+    NotADatabase(PathBuf),
+    /// A migration in it is not the one that this version has.
+    #[error(
+        "{path}: migration {name} is not the one of this muster; install the muster that wrote it, or restore a backup"
+    )]
+    Altered {
+        /// The database.
+        path: PathBuf,
+        /// The migration.
+        name: String,
+    },
+    /// Another program has it open for writing.
+    #[error("{path}: in use by another muster (process {pid}); stop that one first")]
+    Locked {
+        /// The database.
+        path: PathBuf,
+        /// Who holds it, as it wrote down itself.
+        pid: String,
+    },
+    /// There is no database.
+    #[error("{0}: there is no database; check state_dir, or start `muster serve` once")]
+    Missing(PathBuf),
+    /// The disk is full.
+    #[error("{0}: the disk is full; free space, then start again")]
+    Full(PathBuf),
+    /// Its pages are broken.
+    #[error("{path}: damaged: {what}; keep a copy, then `muster backup restore` the last good backup")]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What was found.
+        what: String,
+    },
+    /// It cannot be read or written.
+    #[error("{path}: {what}; check that the directory exists, its owner and permissions, and the disk")]
+    Io {
+        /// The database.
+        path: PathBuf,
+        /// The system's words.
+        what: String,
+    },
+    /// Anything else.
+    #[error("{path}: {error}")]
+    Other {
+        /// The database.
+        path: PathBuf,
+        /// The engine's words.
+        error: Error,
+    },
+}
+
+impl OpenError {
+    fn of(path: &Path, error: Error) -> OpenError {
+        let path = path.to_owned();
+        match error {
+            Error::Full => OpenError::Full(path),
+            Error::Broken(what) => OpenError::Damaged { path, what },
+            Error::Io(what) => OpenError::Io { path, what },
+            error => OpenError::Other { path, error },
+        }
+    }
+
+    fn schema(path: &Path, error: SchemaError) -> OpenError {
+        match error {
+            SchemaError::Newer { found, known } => OpenError::Newer { path: path.to_owned(), found, known },
+            SchemaError::Foreign => OpenError::NotADatabase(path.to_owned()),
+            SchemaError::Altered(name) => OpenError::Altered { path: path.to_owned(), name },
+            SchemaError::Database(error) => OpenError::of(path, error),
+        }
+    }
+
+    pub(super) fn io(path: &Path, error: &std::io::Error) -> OpenError {
+        match error.kind() {
+            ErrorKind::StorageFull => OpenError::Full(path.to_owned()),
+            ErrorKind::NotFound => OpenError::Missing(path.to_owned()),
+            _ => OpenError::Io { path: path.to_owned(), what: error.to_string() },
+        }
+    }
+}
+
+/// The right to write a database, for as long as this lives. The system takes it back when the process ends,
+/// however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of this database.
+    ///
+    /// # Errors
+    /// [`OpenError::Locked`], [`OpenError::Io`].
+    pub fn take(path: &Path) -> Result<Lock, OpenError> {
+        let beside = path.with_extension("lock");
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&beside);
+        let mut file = open.map_err(|e| OpenError::Io { path: beside.clone(), what: e.to_string() })?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let read = file.take(20).read_to_string(&mut pid);
+                let pid = if read.is_ok() { pid.trim().to_owned() } else { "unknown".to_owned() };
+                return Err(OpenError::Locked { path: path.to_owned(), pid });
+            }
+            Err(TryLockError::Error(error)) => return Err(OpenError::io(&beside, &error)),
+        }
+        // Only for people to read: without it the lock holds as well.
+        let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Lock { _file: file })
+    }
+}
+
+/// Opens the database for the writer, made or brought up to date.
+///
+/// # Errors
+/// [`OpenError`]: the database is as it was.
+pub fn writer(path: &Path, now: At) -> Result<Sqlite, OpenError> {
+    if is_there(path)? {
+        // Looked at through a connection that cannot write, so that a refused database stays untouched.
+        let mut reader = Sqlite::reader(path).map_err(|e| OpenError::of(path, e))?;
+        schema::check(&mut reader).map_err(|e| OpenError::schema(path, e))?;
+    }
+    let mut engine = Sqlite::writer(path).map_err(|e| OpenError::of(path, e))?;
+    schema::migrate(&mut engine, now).map_err(|e| OpenError::schema(path, e))?;
+    Ok(engine)
+}
+
+/// Opens the database for reading; its schema must be the one of this version.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn reader(path: &Path) -> Result<Sqlite, OpenError> {
+    if !is_there(path)? {
+        return Err(OpenError::Missing(path.to_owned()));
+    }
+    let mut engine = Sqlite::reader(path).map_err(|e| OpenError::of(path, e))?;
+    match schema::check(&mut engine).map_err(|e| OpenError::schema(path, e))? {
+        0 => Err(OpenError::NotADatabase(path.to_owned())),
+        _ => Ok(engine),
+    }
+}
+
+/// Whether there is a database: no file and an empty one are none, another file is an error.
+fn is_there(path: &Path) -> Result<bool, OpenError> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(OpenError::io(path, &error)),
+    };
+    let mut start = [0; 16];
+    match file.read_exact(&mut start) {
+        Ok(()) if start == *MAGIC => Ok(true),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof && start == [0; 16] => Ok(false),
+        Ok(()) => Err(OpenError::NotADatabase(path.to_owned())),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(OpenError::NotADatabase(path.to_owned())),
+        Err(error) => Err(OpenError::io(path, &error)),
+    }
+}

@@ -1,0 +1,69 @@
+//! A few connections that only read, each of which sees one consistent state for as long as a read takes.
+
+use super::engine::{Engine, Error, Sql};
+use super::sqlite::Sqlite;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Reads at the same time.
+const CONNECTIONS: usize = 4;
+/// How long a read waits for a connection, in seconds.
+const WAIT_S: u64 = 10;
+
+/// The connections.
+pub struct Readers {
+    path: PathBuf,
+    idle: Arc<Mutex<Vec<Sqlite>>>,
+    permits: Semaphore,
+}
+
+impl Readers {
+    /// Readers of this database; connections are opened when they are wanted.
+    pub fn new(path: PathBuf) -> Readers {
+        Readers { path, idle: Arc::default(), permits: Semaphore::new(CONNECTIONS) }
+    }
+
+    /// Runs a read on a thread that may wait.
+    ///
+    /// # Errors
+    /// What the read fails with; [`Error::Busy`] if all connections stay in use.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut dyn Engine) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let permit = tokio::time::timeout(Duration::from_secs(WAIT_S), self.permits.acquire()).await;
+        let _permit = match permit {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) => return Err(Error::Closed),
+            Err(_) => return Err(Error::Busy("all readers are in use".to_owned())),
+        };
+        let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
+        let done = tokio::task::spawn_blocking(move || {
+            let held = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut engine = match held {
+                Some(engine) => engine,
+                None => Sqlite::reader(&path)?,
+            };
+            let result = snapshot(&mut engine, read);
+            if !matches!(&result, Err(error) if error.is_fatal()) {
+                idle.lock().unwrap_or_else(PoisonError::into_inner).push(engine);
+            }
+            result
+        });
+        done.await.map_err(|error| Error::Engine(format!("a read did not end: {error}")))?
+    }
+
+    /// Closes the connections that nobody uses.
+    pub fn close(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+fn snapshot<T>(engine: &mut dyn Engine, read: impl FnOnce(&mut dyn Engine) -> Result<T, Error>) -> Result<T, Error> {
+    engine.run(Sql("begin"), &[])?;
+    let result = read(engine);
+    engine.rollback()?;
+    result
+}

@@ -1,0 +1,166 @@
+//! SQLite as an engine: bundled, WAL, `synchronous=FULL`, so that what was committed survives a power cut.
+//!
+//! Knows pragmas, the statement cache and SQLite's result codes. Knows no table.
+
+use super::engine::{Cell, Each, Engine, Error, Next, Query, Sql};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
+use std::path::Path;
+use std::time::Duration;
+
+/// Pages of 4 KiB in the log before they are moved into the database: 16 MiB.
+const CHECKPOINT_PAGES: i64 = 4_000;
+/// Statements whose plans are kept.
+const STATEMENTS: usize = 256;
+/// How long a connection waits for another's lock, in milliseconds.
+const BUSY_MS: u64 = 5_000;
+/// Page cache of the writer, in KiB.
+const WRITER_CACHE_KIB: i64 = 32_768;
+/// Page cache of each reader, in KiB.
+const READER_CACHE_KIB: i64 = 4_096;
+
+/// One connection.
+pub struct Sqlite {
+    connection: Connection,
+}
+
+impl Sqlite {
+    /// Opens the database for the writer, creating the file if it is not there.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::Broken`] if the file is something else.
+    pub fn writer(path: &Path) -> Result<Sqlite, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(error)?;
+        let this = Sqlite::prepared(connection, WRITER_CACHE_KIB)?;
+        this.pragma("journal_mode", "wal")?;
+        this.pragma("synchronous", "full")?;
+        this.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        this.pragma("foreign_keys", true)?;
+        Ok(this)
+    }
+
+    /// Opens the database for reading only; it must be there.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn reader(path: &Path) -> Result<Sqlite, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(error)?;
+        let this = Sqlite::prepared(connection, READER_CACHE_KIB)?;
+        this.pragma("query_only", true)?;
+        Ok(this)
+    }
+
+    fn prepared(connection: Connection, cache_kib: i64) -> Result<Sqlite, Error> {
+        connection.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(error)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let this = Sqlite { connection };
+        this.pragma("cache_size", -cache_kib)?;
+        this.pragma("trusted_schema", false)?;
+        Ok(this)
+    }
+
+    pub(super) fn pragma(&self, name: &str, value: impl ToSql) -> Result<(), Error> {
+        self.connection.pragma_update_and_check(None, name, value, |_| Ok(())).or_else(|e| match e {
+            rusqlite::Error::QueryReturnedNoRows => Ok(()),
+            other => Err(error(other)),
+        })
+    }
+
+    /// The connection itself, for what only SQLite does: backup and its own checks.
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    fn rows(&self, text: &str, params: &[Cell], each: &mut Each<'_>) -> Result<(), Error> {
+        let mut statement = self.connection.prepare_cached(text).map_err(error)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(rusqlite::params_from_iter(params)).map_err(error)?;
+        let mut cells = vec![Cell::Null; columns];
+        while let Some(row) = rows.next().map_err(error)? {
+            for (index, cell) in cells.iter_mut().enumerate() {
+                fill(cell, row.get_ref(index).map_err(error)?)?;
+            }
+            if each(&cells)? == Next::Enough {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts a value into a cell, in the memory that the cell has already.
+fn fill(cell: &mut Cell, value: ValueRef<'_>) -> Result<(), Error> {
+    match (value, &mut *cell) {
+        (ValueRef::Text(text), Cell::Text(held)) => {
+            held.clear();
+            held.push_str(utf8(text)?);
+        }
+        (ValueRef::Blob(bytes), Cell::Bytes(held)) => {
+            held.clear();
+            held.extend_from_slice(bytes);
+        }
+        (ValueRef::Null, _) => *cell = Cell::Null,
+        (ValueRef::Integer(n), _) => *cell = Cell::Int(n),
+        (ValueRef::Text(text), _) => *cell = Cell::Text(utf8(text)?.to_owned()),
+        (ValueRef::Blob(bytes), _) => *cell = Cell::Bytes(bytes.to_vec()),
+        (ValueRef::Real(n), _) => return Err(Error::Engine(format!("a fraction where none is written: {n}"))),
+    }
+    Ok(())
+}
+
+fn utf8(text: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(text).map_err(|e| Error::Broken(format!("text is not UTF-8: {e}")))
+}
+
+impl ToSql for Cell {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Cell::Null => ValueRef::Null,
+            Cell::Int(n) => ValueRef::Integer(*n),
+            Cell::Text(text) => ValueRef::Text(text.as_bytes()),
+            Cell::Bytes(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+impl Engine for Sqlite {
+    fn run(&mut self, sql: Sql, params: &[Cell]) -> Result<usize, Error> {
+        let mut statement = self.connection.prepare_cached(sql.0).map_err(error)?;
+        statement.execute(rusqlite::params_from_iter(params)).map_err(error)
+    }
+
+    fn query(&mut self, sql: Sql, params: &[Cell], each: &mut Each<'_>) -> Result<(), Error> {
+        self.rows(sql.0, params, each)
+    }
+
+    fn select(&mut self, query: &Query, each: &mut Each<'_>) -> Result<(), Error> {
+        self.rows(query.text(), query.params(), each)
+    }
+
+    /// `BIGINT PRIMARY KEY` is the row's own number only if it is spelled INTEGER, and a table marked as
+    /// clustered is kept in the order of its key.
+    fn define(&mut self, script: &'static str) -> Result<(), Error> {
+        let script =
+            script.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY").replace("/* clustered */", "without rowid");
+        self.connection.execute_batch(&script).map_err(error)
+    }
+
+    fn has_tables(&mut self) -> Result<bool, Error> {
+        let count = self.connection.query_row("select count(*) from sqlite_schema", [], |row| row.get::<_, i64>(0));
+        count.map(|n| n > 0).map_err(error)
+    }
+}
+
+/// SQLite's result code as what is to be done about it. <https://sqlite.org/rescode.html>
+pub(super) fn error(error: rusqlite::Error) -> Error {
+    let text = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Error::Full,
+        Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => Error::Io(text),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::Broken(text),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy(text),
+        _ => Error::Engine(text),
+    }
+}

@@ -1,0 +1,170 @@
+//! Tables `ticket`, `comment` and `link`.
+
+use super::put_rev;
+use crate::desk::model::{Comment, Kind, Link, Rel, Ticket};
+use crate::store::cells::{Cells, json, one};
+use crate::store::engine::{Cell, Engine, Error, Sql};
+use shared::id::{LinkId, TicketId};
+
+/// The columns that [`read_ticket`] reads, in its order.
+macro_rules! ticket_columns {
+    () => {
+        "t.id, t.number, t.rev, t.kind, t.state, t.title, t.description, t.impact, t.urgency, t.priority, \
+         t.assignee, t.requester, t.opened, t.updated, t.resolution_code, t.resolution_text, t.fields, t.rule, \
+         t.fingerprint, t.count, t.last_seen, t.touched, t.snapshot"
+    };
+}
+pub(crate) use ticket_columns;
+
+/// The columns that [`read_link`] reads, in its order.
+macro_rules! link_columns {
+    () => {
+        "l.id, l.from_end, l.rel, l.to_end, l.source, l.created"
+    };
+}
+pub(crate) use link_columns;
+
+const PUT_TICKET: Sql = Sql("insert into ticket (id, number, rev, kind, state, title, description, impact, urgency, \
+     priority, assignee, requester, opened, updated, resolution_code, resolution_text, fields, rule, fingerprint, \
+     count, last_seen, touched, snapshot) \
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
+     ?23) \
+     on conflict (id) do update set rev = excluded.rev, state = excluded.state, title = excluded.title, \
+     description = excluded.description, impact = excluded.impact, urgency = excluded.urgency, \
+     priority = excluded.priority, assignee = excluded.assignee, requester = excluded.requester, \
+     updated = excluded.updated, resolution_code = excluded.resolution_code, \
+     resolution_text = excluded.resolution_text, fields = excluded.fields, rule = excluded.rule, \
+     fingerprint = excluded.fingerprint, count = excluded.count, last_seen = excluded.last_seen, \
+     touched = excluded.touched \
+     where ticket.rev = excluded.rev - 1");
+
+/// Writes a ticket. Its snapshot is written once and never changed.
+///
+/// # Errors
+/// [`Error`]; [`Error::Raced`].
+pub fn put_ticket(engine: &mut dyn Engine, ticket: &Ticket) -> Result<(), Error> {
+    put_rev(
+        engine,
+        PUT_TICKET,
+        &[
+            ticket.id.into(),
+            ticket.number.into(),
+            ticket.rev.into(),
+            ticket.kind.name().into(),
+            (&ticket.state).into(),
+            (&ticket.title).into(),
+            (&ticket.description).into(),
+            ticket.impact.into(),
+            ticket.urgency.into(),
+            ticket.priority.into(),
+            ticket.assignee.as_ref().into(),
+            ticket.requester.as_ref().into(),
+            ticket.opened.into(),
+            ticket.updated.into(),
+            ticket.resolution_code.as_ref().into(),
+            ticket.resolution_text.as_ref().into(),
+            json(&ticket.fields)?,
+            ticket.rule.as_ref().into(),
+            ticket.fingerprint.as_ref().into(),
+            ticket.count.into(),
+            ticket.last_seen.into(),
+            ticket.touched.into(),
+            ticket.snapshot.as_ref().into(),
+        ],
+    )
+}
+
+/// Reads a ticket from [`ticket_columns`].
+pub fn read_ticket(cells: &[Cell]) -> Result<Ticket, Error> {
+    let mut c = Cells::new("ticket", cells);
+    Ok(Ticket {
+        id: c.parse()?,
+        number: c.u64()?,
+        rev: c.u64()?,
+        kind: c.name(Kind::of)?,
+        state: c.string()?,
+        title: c.string()?,
+        description: c.string()?,
+        impact: c.small()?,
+        urgency: c.small()?,
+        priority: c.small()?,
+        assignee: c.opt_string()?,
+        requester: c.opt_string()?,
+        opened: c.at()?,
+        updated: c.at()?,
+        resolution_code: c.opt_string()?,
+        resolution_text: c.opt_string()?,
+        fields: c.json()?,
+        rule: c.opt_string()?,
+        fingerprint: c.opt_string()?,
+        count: c.u64()?,
+        last_seen: c.opt_at()?,
+        touched: c.bool()?,
+        snapshot: c.opt_string()?,
+    })
+}
+
+/// A ticket.
+///
+/// # Errors
+/// [`Error`].
+pub fn ticket(engine: &mut dyn Engine, id: TicketId) -> Result<Option<Ticket>, Error> {
+    let sql = Sql(concat!("select ", ticket_columns!(), " from ticket t where t.id = ?1"));
+    one(engine, sql, &[id.into()], read_ticket)
+}
+
+/// Writes a comment; comments are never changed.
+///
+/// # Errors
+/// [`Error`].
+pub fn put_comment(engine: &mut dyn Engine, comment: &Comment) -> Result<(), Error> {
+    let sql = Sql("insert into comment (id, ticket, at, actor, text) values (?1, ?2, ?3, ?4, ?5)");
+    let params =
+        [comment.id.into(), comment.ticket.into(), comment.at.into(), (&comment.actor).into(), (&comment.text).into()];
+    engine.run(sql, &params).map(|_| ())
+}
+
+/// Reads a comment from id, ticket, at, actor, text.
+pub fn read_comment(cells: &[Cell]) -> Result<Comment, Error> {
+    let mut c = Cells::new("comment", cells);
+    Ok(Comment { id: c.parse()?, ticket: c.parse()?, at: c.at()?, actor: c.string()?, text: c.string()? })
+}
+
+/// Writes a link. A pair is linked once in one way.
+///
+/// # Errors
+/// [`Error`]; [`Error::Raced`] if the pair is linked already: the rules look before.
+pub fn put_link(engine: &mut dyn Engine, link: &Link) -> Result<(), Error> {
+    let sql = Sql("insert into link (id, from_end, rel, to_end, source, created) values (?1, ?2, ?3, ?4, ?5, ?6) \
+         on conflict do nothing");
+    let params = [
+        link.id.into(),
+        link.from.to_string().into(),
+        link.rel.name().into(),
+        link.to.to_string().into(),
+        (&link.source).into(),
+        link.created.into(),
+    ];
+    put_rev(engine, sql, &params)
+}
+
+/// Takes a link away.
+///
+/// # Errors
+/// [`Error`]; [`Error::Raced`] if it is gone already.
+pub fn unlink(engine: &mut dyn Engine, id: LinkId) -> Result<(), Error> {
+    put_rev(engine, Sql("delete from link where id = ?1"), &[id.into()])
+}
+
+/// Reads a link from [`link_columns`].
+pub fn read_link(cells: &[Cell]) -> Result<Link, Error> {
+    let mut c = Cells::new("link", cells);
+    Ok(Link {
+        id: c.parse()?,
+        from: c.parse()?,
+        rel: c.name(Rel::of)?,
+        to: c.parse()?,
+        source: c.string()?,
+        created: c.at()?,
+    })
+}

@@ -1,0 +1,226 @@
+//! Tables `title`, `version` and `install`: software, for volume.
+//!
+//! A version is one exact row, as agents report it, kept once and never changed; what an asset has is a packed
+//! list of numbers. The dictionary remembers what it looked up: numbers and digests of versions never change.
+
+use crate::register::model::{Installed, Software};
+use crate::store::cells::{Cells, all, json, one};
+use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::{codec, sortkey};
+use shared::digest::{self, Digest};
+use shared::fact::Item;
+use shared::id::AssetId;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Versions that are remembered at most; then all are forgotten and looked up again.
+const REMEMBERED: usize = 1_000_000;
+
+/// Numbers and digests of versions that were looked up before. Belongs to the writer.
+#[derive(Debug, Default)]
+pub struct Dictionary {
+    numbers: HashMap<Digest, i64>,
+    digests: HashMap<i64, Digest>,
+    /// Made by the work that is not kept yet.
+    fresh: Vec<(i64, Digest)>,
+}
+
+impl Dictionary {
+    /// The work's savepoint was released.
+    pub fn keep(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// The work's savepoint was rolled back: what it made is gone.
+    pub fn roll_back(&mut self) {
+        for (id, row) in self.fresh.drain(..) {
+            self.digests.remove(&id);
+            self.numbers.remove(&row);
+        }
+    }
+
+    /// Forgets everything: the whole transaction was rolled back.
+    pub fn forget(&mut self) {
+        *self = Dictionary::default();
+    }
+
+    fn remember(&mut self, id: i64, row: Digest) {
+        if self.digests.len() >= REMEMBERED {
+            self.digests.clear();
+            self.numbers.clear();
+        }
+        self.digests.insert(id, row);
+        self.numbers.insert(row, id);
+    }
+
+    /// The digest of a version.
+    fn digest(&mut self, engine: &mut dyn Engine, id: i64) -> Result<Digest, Error> {
+        if let Some(row) = self.digests.get(&id) {
+            return Ok(*row);
+        }
+        let sql = Sql("select row_digest from version where id = ?1");
+        let row = one(engine, sql, &[id.into()], |cells| Cells::new("version", cells).digest())?;
+        let row = row.ok_or_else(|| Error::Damaged { table: "version", what: format!("number {id} is missing") })?;
+        self.remember(id, row);
+        Ok(row)
+    }
+
+    /// The number of a version, made if it is new.
+    fn number(&mut self, engine: &mut dyn Engine, item: &Item) -> Result<i64, Error> {
+        let row = digest::row(item);
+        if let Some(id) = self.numbers.get(&row) {
+            return Ok(*id);
+        }
+        let sql = Sql("select id from version where row_digest = ?1");
+        let held = one(engine, sql, &[row.into()], |cells| Cells::new("version", cells).int())?;
+        let id = match held {
+            Some(id) => id,
+            None => {
+                let id = insert(engine, item, row)?;
+                self.fresh.push((id, row));
+                id
+            }
+        };
+        self.remember(id, row);
+        Ok(id)
+    }
+}
+
+fn next_id(engine: &mut dyn Engine, sql: Sql) -> Result<i64, Error> {
+    let last = one(engine, sql, &[], |cells| Cells::new("version", cells).opt_int())?;
+    Ok(last.flatten().unwrap_or(0) + 1)
+}
+
+fn insert(engine: &mut dyn Engine, item: &Item, row: Digest) -> Result<i64, Error> {
+    let manager = item.key.split('/').next().unwrap_or_default();
+    let name = item.label.as_deref().unwrap_or(&item.key);
+    let version = item.text("version").unwrap_or_default();
+    let title = title(engine, manager, name, item.text("arch").unwrap_or_default())?;
+    let id = next_id(engine, Sql("select max(id) from version"))?;
+    let body = Item { now: BTreeMap::new(), ..item.clone() };
+    let sql = Sql("insert into version (id, title, version, sort_key, row_digest, item_key, publisher, size, body) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+    let params = [
+        id.into(),
+        title.into(),
+        version.into(),
+        sortkey::of(manager, version).into(),
+        row.into(),
+        (&item.key).into(),
+        item.maker.as_ref().into(),
+        item.size.into(),
+        json(&body)?,
+    ];
+    engine.run(sql, &params)?;
+    Ok(id)
+}
+
+fn title(engine: &mut dyn Engine, manager: &str, name: &str, arch: &str) -> Result<i64, Error> {
+    let key: [Cell; 3] = [name.into(), manager.into(), arch.into()];
+    let sql = Sql("select id from title where name = ?1 and manager = ?2 and arch = ?3");
+    if let Some(id) = one(engine, sql, &key, |cells| Cells::new("title", cells).int())? {
+        return Ok(id);
+    }
+    let id = next_id(engine, Sql("select max(id) from title"))?;
+    let [name, manager, arch] = key;
+    let sql = Sql("insert into title (id, manager, name, arch) values (?1, ?2, ?3, ?4)");
+    engine.run(sql, &[id.into(), manager, name, arch])?;
+    Ok(id)
+}
+
+/// The numbers of what a section of an asset holds, in their order.
+///
+/// # Errors
+/// [`Error`].
+pub fn ids(engine: &mut dyn Engine, asset: AssetId, section: &str) -> Result<Vec<i64>, Error> {
+    let sql = Sql("select ids from install where asset = ?1 and section = ?2");
+    let ids = one(engine, sql, &[asset.into(), section.into()], |cells| {
+        let mut c = Cells::new("install", cells);
+        codec::unpack(c.bytes()?).ok_or_else(|| c.damaged("the packed list of a section cannot be read"))
+    })?;
+    Ok(ids.unwrap_or_default())
+}
+
+/// Makes this the software of a section: numbers kept, and rows added.
+///
+/// # Errors
+/// [`Error`].
+pub fn put(
+    engine: &mut dyn Engine,
+    dictionary: &mut Dictionary,
+    asset: AssetId,
+    section: &str,
+    keep: &[i64],
+    add: &[Item],
+) -> Result<(), Error> {
+    let mut ids = keep.to_vec();
+    for item in add {
+        ids.push(dictionary.number(engine, item)?);
+    }
+    let sql = Sql("insert into install (asset, section, ids) values (?1, ?2, ?3) \
+         on conflict (asset, section) do update set ids = excluded.ids");
+    engine.run(sql, &[asset.into(), section.into(), codec::pack(&mut ids).into()]).map(|_| ())
+}
+
+/// What rules need of a section: the rows with these keys, or all of them; number and digest of the others.
+///
+/// # Errors
+/// [`Error`].
+pub fn load(
+    engine: &mut dyn Engine,
+    dictionary: &mut Dictionary,
+    asset: AssetId,
+    section: &str,
+    keys: Option<&[String]>,
+) -> Result<Software, Error> {
+    let ids = ids(engine, asset, section)?;
+    let mut software = Software::default();
+    let Some(keys) = keys else {
+        for id in ids {
+            let (key, installed) = installed(engine, id)?;
+            software.touched.insert(key, installed);
+        }
+        return Ok(software);
+    };
+    let mut taken = HashSet::new();
+    for key in keys {
+        let sql = Sql("select id, version, row_digest from version where item_key = ?1");
+        engine.query(sql, &[key.into()], &mut |cells| {
+            let mut c = Cells::new("version", cells);
+            let installed = Installed { id: c.int()?, version: c.string()?, row: c.digest()? };
+            if ids.binary_search(&installed.id).is_ok() {
+                taken.insert(installed.id);
+                software.touched.insert(key.clone(), installed);
+            }
+            Ok(crate::store::engine::Next::More)
+        })?;
+    }
+    software.others.reserve(ids.len());
+    for id in ids.into_iter().filter(|id| !taken.contains(id)) {
+        software.others.push((id, dictionary.digest(engine, id)?));
+    }
+    Ok(software)
+}
+
+fn installed(engine: &mut dyn Engine, id: i64) -> Result<(String, Installed), Error> {
+    let sql = Sql("select item_key, id, version, row_digest from version where id = ?1");
+    let found = one(engine, sql, &[id.into()], |cells| {
+        let mut c = Cells::new("version", cells);
+        Ok((c.string()?, Installed { id: c.int()?, version: c.string()?, row: c.digest()? }))
+    })?;
+    found.ok_or_else(|| Error::Damaged { table: "version", what: format!("number {id} is missing") })
+}
+
+/// The rows of a section, whole, by key.
+///
+/// # Errors
+/// [`Error`].
+pub fn items(engine: &mut dyn Engine, asset: AssetId, section: &str) -> Result<Vec<Item>, Error> {
+    let mut items = Vec::new();
+    for id in ids(engine, asset, section)? {
+        let sql = Sql("select body from version where id = ?1");
+        let mut found = all(engine, sql, &[id.into()], |cells| Cells::new("version", cells).json::<Item>())?;
+        items.append(&mut found);
+    }
+    items.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(items)
+}
