@@ -46,7 +46,7 @@ pub fn holds_any(bytes: &[u8], wanted: &[i64]) -> bool {
 }
 
 /// Hands each number to `each` until it says no. False if the bytes are no list.
-fn walk(bytes: &[u8], mut each: impl FnMut(i64) -> bool) -> bool {
+pub fn walk(bytes: &[u8], mut each: impl FnMut(i64) -> bool) -> bool {
     let mut id = 0_u64;
     let mut rest = bytes.iter();
     while !rest.as_slice().is_empty() {

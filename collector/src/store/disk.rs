@@ -41,7 +41,7 @@ impl Floor {
 }
 
 fn floor(size: u64) -> u64 {
-    (size / 20).min(512 * MIB).max(4 * MIB)
+    (size / 20).clamp(4 * MIB, 512 * MIB)
 }
 
 #[cfg(test)]

@@ -13,13 +13,17 @@
 //! | `backup`, `check` | copies, and whether what is stored is right |
 
 mod apply;
+pub mod backup;
 mod cells;
+pub mod check;
 mod codec;
 mod disk;
 pub mod engine;
 mod journal;
 mod load;
 mod open;
+pub mod page;
+pub mod read;
 mod readers;
 mod schema;
 mod sortkey;

@@ -52,6 +52,9 @@ pub struct Gauge {
     pub rate: AtomicU64,
 }
 
+/// What is called with the rows of a commit.
+pub type Committed = dyn Fn(&[Row]) + Send + Sync;
+
 /// What the writer is given from outside.
 #[derive(Clone)]
 pub struct Outside {
@@ -62,7 +65,7 @@ pub struct Outside {
     /// What admins may set.
     pub policy: Policy,
     /// Called with the rows of a commit, after it and before anyone is answered.
-    pub committed: Arc<dyn Fn(&[Row]) + Send + Sync>,
+    pub committed: Arc<Committed>,
     /// When an agent was last heard, if that is known better than from the table.
     pub heard: Arc<dyn Fn(AgentId) -> Option<At> + Send + Sync>,
 }
@@ -220,7 +223,6 @@ impl<E: Engine> Writer<E> {
 
     /// One work in its savepoint. The inner result is what its asker is told; the outer one is an error of
     /// the whole transaction.
-    #[expect(clippy::type_complexity, reason = "two kinds of failure: of this work, and of the transaction")]
     fn work(&mut self, work: &Work) -> Result<Result<(Reply, Vec<Row>), Denied>, Error> {
         let now = (self.outside.clock)();
         let seed = (self.outside.seed)();

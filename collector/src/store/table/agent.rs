@@ -123,7 +123,8 @@ fn read_cert(c: &mut Cells<'_>) -> Result<Option<Cert>, Error> {
     }
 }
 
-fn read_goodbye(c: &mut Cells<'_>) -> Result<Option<Goodbye>, Error> {
+/// Reads a goodbye from its column.
+pub fn read_goodbye(c: &mut Cells<'_>) -> Result<Option<Goodbye>, Error> {
     match c.opt_text()? {
         None => Ok(None),
         Some("shutdown") => Ok(Some(Goodbye::Shutdown)),

@@ -69,7 +69,11 @@ fn delete(engine: &mut dyn Engine, asset: AssetId, section: &str, key: &str) -> 
 
 /// Reads an item from [`columns`].
 pub fn read(cells: &[Cell]) -> Result<Item, Error> {
-    let mut c = Cells::new("item", cells);
+    read_from(&mut Cells::new("item", cells))
+}
+
+/// Reads an item where its columns are the next of a longer row.
+pub fn read_from(c: &mut Cells<'_>) -> Result<Item, Error> {
     Ok(Item {
         kind: c.string()?,
         key: c.string()?,

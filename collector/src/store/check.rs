@@ -1,0 +1,172 @@
+//! Whether what is stored is right: the pages, the journal's numbers, and every section against its digest.
+//!
+//! Reads only. Knows the invariants of the tables; a section's digest is one that the agent made, so that a row
+//! that changed by itself is found.
+
+use super::cells::{Cells, all, one};
+use super::engine::{Engine, Error, Next, Sql};
+use super::sqlite::Sqlite;
+use super::table::{item, section, software};
+use shared::digest::{self, Digest};
+use shared::id::AssetId;
+use std::fmt;
+
+/// Findings that are told at most; one is enough to act.
+const FINDINGS: usize = 100;
+
+/// Something that is not right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where: a table, or the file.
+    pub place: String,
+    /// What.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+/// Checks a database file that may be in use. An empty list: all is right.
+///
+/// # Errors
+/// [`super::OpenError`] if it cannot be opened; what is wrong inside is a finding.
+pub fn file(path: &std::path::Path) -> Result<Vec<Finding>, super::OpenError> {
+    let mut engine = super::open::reader(path)?;
+    check(&mut engine).map_err(|error| super::OpenError::Other { path: path.to_owned(), error })
+}
+
+/// Checks through a connection.
+///
+/// # Errors
+/// [`Error`] if the check itself could not go on.
+pub fn check(engine: &mut Sqlite) -> Result<Vec<Finding>, Error> {
+    let mut findings = pages(engine)?;
+    if findings.is_empty() {
+        journal(engine, &mut findings)?;
+        sections(engine, &mut findings)?;
+        tickets(engine, &mut findings)?;
+    }
+    findings.truncate(FINDINGS);
+    Ok(findings)
+}
+
+/// SQLite's own check of its pages and indexes, and of references between tables.
+fn pages(engine: &mut Sqlite) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    engine.query(Sql("pragma integrity_check(100)"), &[], &mut |cells| {
+        let what = Cells::new("file", cells).string()?;
+        if what != "ok" {
+            findings.push(Finding { place: "file".into(), what });
+        }
+        Ok(Next::More)
+    })?;
+    engine.query(Sql("pragma foreign_key_check"), &[], &mut |cells| {
+        let place = Cells::new("file", cells).string()?;
+        findings.push(Finding { place, what: "a row refers to one that is missing".into() });
+        Ok(if findings.len() < FINDINGS { Next::More } else { Next::Enough })
+    })?;
+    Ok(findings)
+}
+
+fn journal(engine: &mut dyn Engine, findings: &mut Vec<Finding>) -> Result<(), Error> {
+    let sql = Sql("select count(*), coalesce(max(seq), 0) from journal");
+    let counts = one(engine, sql, &[], |cells| {
+        let mut c = Cells::new("journal", cells);
+        Ok((c.int()?, c.int()?))
+    })?;
+    if let Some((rows, last)) = counts
+        && rows != last
+    {
+        findings
+            .push(Finding { place: "journal".into(), what: format!("{rows} entries, but the last is number {last}") });
+    }
+    let sql =
+        Sql("select count(*) from journal_subject x where not exists (select 1 from journal e where e.seq = x.seq)");
+    let lost = one(engine, sql, &[], |cells| Cells::new("journal_subject", cells).int())?;
+    if let Some(lost) = lost.filter(|&lost| lost > 0) {
+        findings.push(Finding { place: "journal_subject".into(), what: format!("{lost} rows without their entry") });
+    }
+    Ok(())
+}
+
+/// Every section has as many rows as its head says, and their digest is the one that the agent said.
+fn sections(engine: &mut dyn Engine, findings: &mut Vec<Finding>) -> Result<(), Error> {
+    let sql = Sql("select distinct asset from section order by asset");
+    let assets: Vec<AssetId> = all(engine, sql, &[], |cells| Cells::new("section", cells).parse())?;
+    for asset in assets {
+        let heads = match section::of(engine, asset) {
+            Ok(heads) => heads,
+            Err(error) => {
+                findings.push(damaged(asset, "its sections", &error)?);
+                continue;
+            }
+        };
+        for head in heads {
+            let mut rows = match rows(engine, asset, &head.name) {
+                Ok(rows) => rows,
+                Err(error) => {
+                    findings.push(damaged(asset, &head.name, &error)?);
+                    continue;
+                }
+            };
+            let (count, found) = (u64::try_from(rows.len()).unwrap_or(u64::MAX), digest::section(&mut rows));
+            let never_seen = count == 0 && head.digest == Digest::default();
+            if (count, found) != (head.rows, head.digest) && !never_seen {
+                let what = format!(
+                    "asset {asset}, {}: {count} rows with digest {found}, its head says {} with {}",
+                    head.name, head.rows, head.digest
+                );
+                findings.push(Finding { place: "section".into(), what });
+            }
+        }
+        if findings.len() >= FINDINGS {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn rows(engine: &mut dyn Engine, asset: AssetId, section: &str) -> Result<Vec<Digest>, Error> {
+    let items = if shared::software::SECTIONS.contains(&section) {
+        software::items(engine, asset, section)?
+    } else {
+        item::of(engine, asset, section)?
+    };
+    Ok(items.iter().map(digest::row).collect())
+}
+
+/// A row that cannot be read is a finding; that the database failed is not.
+fn damaged(asset: AssetId, name: &str, error: &Error) -> Result<Finding, Error> {
+    match error {
+        Error::Damaged { table, what } => {
+            Ok(Finding { place: (*table).to_owned(), what: format!("asset {asset}, {name}: {what}") })
+        }
+        other => Err(other.clone()),
+    }
+}
+
+/// A fault's ticket exists, and so do the tickets and assets at the ends of links.
+fn tickets(engine: &mut dyn Engine, findings: &mut Vec<Finding>) -> Result<(), Error> {
+    for (place, sql) in [
+        (
+            "fault",
+            Sql("select count(*) from fault f where f.ticket is not null \
+             and not exists (select 1 from ticket t where t.id = f.ticket)"),
+        ),
+        (
+            "link",
+            Sql("select count(*) from link l where l.from_end like 'ticket:%' \
+             and not exists (select 1 from ticket t where 'ticket:' || t.id = l.from_end)"),
+        ),
+    ] {
+        let lost = one(engine, sql, &[], |cells| Cells::new("ticket", cells).int())?;
+        if let Some(lost) = lost.filter(|&lost| lost > 0) {
+            findings
+                .push(Finding { place: place.into(), what: format!("{lost} rows refer to a ticket that is missing") });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Agents.
+
+use super::{Query, any_of, filter};
+use crate::register::model::Agent;
+use crate::store::cells::{Cells, all, one, select};
+use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::page::{Page, Rows};
+use crate::store::table::agent::{columns, read_from};
+use shared::id::{AgentId, AssetId};
+use shared::unit::At;
+
+/// An agent and when it was last heard, as far as that was flushed.
+pub type Heard = (Agent, Option<At>);
+
+/// Which agents.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// In one of these states; all if there is none.
+    pub states: Vec<String>,
+    /// Speaking for this asset.
+    pub asset: Option<AssetId>,
+    /// That enrolled under this name.
+    pub name: Option<String>,
+}
+
+/// Agents, the oldest first.
+///
+/// # Errors
+/// [`Error`].
+pub fn list(engine: &mut dyn Engine, filter_by: &Filter, page: &Page) -> Result<Rows<Heard>, Error> {
+    let mut query = Query::new(concat!(
+        "select ",
+        columns!(),
+        ", n.at from agent a left join seen n on n.agent = a.id where a.rev > 0"
+    ));
+    any_of(&mut query, &filter_by.states, " and a.state in (");
+    filter(&mut query, filter_by.asset, " and a.asset = ?");
+    filter(&mut query, filter_by.name.as_ref(), " and a.name = ?");
+    if let Some(key) = page.key::<1>()? {
+        query.push(" and a.id > ?", key);
+    }
+    query.push(" order by a.id limit ?", [page.bound()]);
+    let rows = select(engine, &query, read)?;
+    Ok(Rows::cut(rows, page, |(agent, _)| [agent.id.into()]))
+}
+
+/// Every agent, for the memory of the collector when it starts.
+///
+/// # Errors
+/// [`Error`].
+pub fn fleet(engine: &mut dyn Engine) -> Result<Vec<Heard>, Error> {
+    let sql =
+        Sql(concat!("select ", columns!(), ", n.at from agent a left join seen n on n.agent = a.id order by a.id"));
+    all(engine, sql, &[], read)
+}
+
+/// One agent.
+///
+/// # Errors
+/// [`Error`].
+pub fn by_id(engine: &mut dyn Engine, id: AgentId) -> Result<Option<Heard>, Error> {
+    let sql =
+        Sql(concat!("select ", columns!(), ", n.at from agent a left join seen n on n.agent = a.id where a.id = ?1"));
+    one(engine, sql, &[id.into()], read)
+}
+
+fn read(cells: &[Cell]) -> Result<Heard, Error> {
+    let mut c = Cells::new("agent", cells);
+    Ok((read_from(&mut c)?, c.opt_at()?))
+}
+
+/// What is held back for a quarantined agent: records as JSON, the latest first.
+///
+/// # Errors
+/// [`Error`].
+pub fn held(engine: &mut dyn Engine, id: AgentId) -> Result<Vec<String>, Error> {
+    let sql = Sql("select record from held where agent = ?1 order by at desc, stream");
+    all(engine, sql, &[id.into()], |cells| Cells::new("held", cells).string())
+}
