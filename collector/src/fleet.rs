@@ -91,20 +91,16 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// The fleet as the database holds it: every agent with when it was last heard, and the faults that wait
-    /// to hold or to pass.
-    pub fn load(agents: &[(Agent, Option<At>)], waiting: &[Fault]) -> Fleet {
-        let fleet = Fleet::default();
-        {
-            let mut inner = fleet.write();
-            for (agent, heard) in agents {
-                inner.members.insert(agent.id, Member::of(agent, *heard));
-            }
-            for fault in waiting {
-                inner.fault(fault);
-            }
+    /// Takes in what the database holds when the collector starts: every agent with when it was last heard, and
+    /// the faults that wait to hold or to pass.
+    pub fn load(&self, agents: &[(Agent, Option<At>)], waiting: &[Fault]) {
+        let mut inner = self.write();
+        for (agent, heard) in agents {
+            inner.members.insert(agent.id, Member::of(agent, *heard));
         }
-        fleet
+        for fault in waiting {
+            inner.fault(fault);
+        }
     }
 
     /// Takes over what a commit wrote. Called by the store after the commit and before any answer.

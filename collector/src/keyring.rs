@@ -17,9 +17,10 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// The tokens as the database holds them.
-    pub fn load(tokens: Vec<ApiToken>) -> Keyring {
-        Keyring { tokens: RwLock::new(tokens.into_iter().map(|token| (token.id, token)).collect()) }
+    /// Takes in what the database holds when the collector starts.
+    pub fn load(&self, tokens: Vec<ApiToken>) {
+        let mut held = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        held.extend(tokens.into_iter().map(|token| (token.id, token)));
     }
 
     /// Takes over what a commit wrote. Called by the store after the commit and before any answer.

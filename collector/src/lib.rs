@@ -11,10 +11,12 @@
 //! | [`register`] | what we own: identity, diff, health, lifecycle (pure) | store, API, config |
 //! | [`desk`] | what we promise: tickets, links, incidents from faults (pure) | store, API, config |
 //! | `store` | the only SQL: load, apply, the writer, pages | rules |
-//! | `pki` | the built-in certificate authority | who may have a certificate |
-//! | `api` | routes, views over reads, writes by `submit` | SQL, rules |
-//! | `jobs` | what happens by time | rules |
-//! | `cli` | a client of the public API, and the offline verbs | register, desk |
+//! | [`pki`] | the built-in certificate authority | who may have a certificate |
+//! | [`fleet`], [`keyring`] | agents and API tokens in memory, for every request | the database |
+//! | [`api`] | routes, views over reads, writes by `submit` | SQL, rules |
+//! | [`jobs`] | what happens by time | rules |
+//! | [`serve`] | the order of starting and stopping | what is served |
+//! | [`cli`] | a client of the public API, and the offline verbs | register, desk |
 #![forbid(unsafe_code)]
 
 pub mod api;
@@ -25,11 +27,15 @@ pub mod decide;
 pub mod desk;
 pub mod event;
 pub mod fleet;
+pub mod jobs;
 pub mod keyring;
 pub mod net;
+pub mod notify;
 pub mod pki;
 pub mod register;
 pub mod secret;
+pub mod serve;
+pub mod stop;
 pub mod store;
 pub mod tell;
 pub mod work;

@@ -5,6 +5,7 @@
 //! becomes a [`Peer`] in every request. Does not know: routes, rights.
 
 use crate::pki::proof;
+use crate::stop::Stop;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -117,22 +118,6 @@ impl Drop for Stranger {
                 strangers.remove(&self.address);
             }
         }
-    }
-}
-
-/// What ends connections, and what tells that all have ended.
-#[derive(Clone)]
-pub struct Stop {
-    /// Becomes true.
-    pub signal: watch::Receiver<bool>,
-    /// Held by whoever still works.
-    pub working: mpsc::Sender<()>,
-}
-
-impl Stop {
-    async fn wait(&mut self) {
-        // An error means that nobody is left to say it: stop as well.
-        let _ = self.signal.wait_for(|stop| *stop).await;
     }
 }
 

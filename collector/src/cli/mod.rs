@@ -12,6 +12,7 @@ pub mod exit;
 pub mod join;
 pub mod links;
 pub mod output;
+pub mod serve;
 pub mod software;
 pub mod tickets;
 pub mod token;
@@ -48,6 +49,8 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 wrong configuration, 4 col
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Runs the collector in the foreground.
+    Serve(serve::Serve),
     /// The machines in the register.
     #[command(subcommand)]
     Assets(assets::Verb),
@@ -97,8 +100,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    if let Verb::Docs(verb) = cli.verb {
-        return docs::run(&verb);
+    match &cli.verb {
+        Verb::Serve(serve) => return serve::run(serve),
+        Verb::Docs(verb) => return docs::run(verb),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -115,7 +120,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Verb::Links(verb) => links::run(&session, verb).await,
             Verb::Events(verb) => events::run(&session, verb).await,
             Verb::Token(verb) => token::run(&session, verb).await,
-            Verb::Docs(_) => Ok(()),
+            Verb::Serve(_) | Verb::Docs(_) => Ok(()),
         }
     })
 }

@@ -48,10 +48,16 @@ fn fault(agent: u128, state: FaultState) -> Fault {
     }
 }
 
+fn loaded(agents: &[(Agent, Option<At>)], waiting: &[Fault]) -> Fleet {
+    let fleet = Fleet::default();
+    fleet.load(agents, waiting);
+    fleet
+}
+
 #[test]
 fn a_commit_changes_what_the_next_request_sees() {
     let first = agent(1, AgentState::Active, "a", Some("b"));
-    let fleet = Fleet::load(&[(first.clone(), Some(At::from_secs(5)))], &[]);
+    let fleet = loaded(&[(first.clone(), Some(At::from_secs(5)))], &[]);
     let member = fleet.member(first.id).expect("a member");
     assert_eq!(["a", "b", "c"].map(|key| member.key(key)), [Key::Current, Key::Next, Key::Superseded]);
 
@@ -65,7 +71,7 @@ fn a_commit_changes_what_the_next_request_sees() {
 #[test]
 fn beats_count_only_while_a_fault_waits() {
     let first = agent(1, AgentState::Active, "a", None);
-    let fleet = Fleet::load(&[(first.clone(), None)], &[fault(1, FaultState::Pending)]);
+    let fleet = loaded(&[(first.clone(), None)], &[fault(1, FaultState::Pending)]);
     assert!(fleet.waits(first.id));
     fleet.committed(&[Row::Fault(fault(1, FaultState::Raised))]);
     assert!(!fleet.waits(first.id));
@@ -78,7 +84,7 @@ fn beats_count_only_while_a_fault_waits() {
 #[test]
 fn what_was_heard_is_flushed_once_and_in_order() {
     let (first, second) = (agent(1, AgentState::Active, "a", None), agent(2, AgentState::Active, "b", None));
-    let fleet = Fleet::load(&[(second.clone(), None), (first.clone(), None)], &[]);
+    let fleet = loaded(&[(second.clone(), None), (first.clone(), None)], &[]);
     fleet.hear(second.id, At::from_secs(7));
     fleet.hear(first.id, At::from_secs(8));
     fleet.hear(first.id, At::from_secs(6));

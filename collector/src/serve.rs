@@ -1,0 +1,200 @@
+//! `muster serve`: the order of starting and of stopping.
+//!
+//! Start: state directory, authority, database, what is held in memory, ports, jobs, then *ready*. Stop, on
+//! SIGTERM or SIGINT: no new connections, what was asked is answered (20 s at most), last-seen is flushed, the
+//! database is closed. Whatever hinders a start is one line and an exit code. Does not know: what is served.
+//!
+//! When everything answers, one line goes to standard output and `addresses.json` to the state directory, both
+//! with the addresses really bound, so that port 0 can be used:
+//! `{"agents":"127.0.0.1:40001","web":"127.0.0.1:40002","socket":"/run/muster/admin.sock","pid":7}`.
+
+mod bind;
+mod memory;
+
+use crate::api::listen::{self, DRAIN, Gate, Port};
+use crate::api::{self, App, AppState};
+use crate::config::Config;
+use crate::cli::exit::{Code, Failure};
+use crate::fleet::Fleet;
+use crate::keyring::Keyring;
+use crate::pki::{self, Authority, tls};
+use crate::stop::{self, Stop, Stopper};
+use crate::{clock, jobs, notify};
+use bind::Bound;
+use serde::Serialize;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
+
+/// The file in the state directory that tells the addresses.
+pub const ADDRESSES: &str = "addresses.json";
+/// The database in the state directory.
+pub const DATABASE: &str = "muster.db";
+/// A share of all connections that agents may not take.
+const WEB_SHARE: usize = 10;
+/// Connections to the admin socket.
+const SOCKET_CONNECTIONS: usize = 64;
+/// Draining waits a little longer than each connection is given.
+const DRAIN_SLACK: Duration = Duration::from_secs(1);
+
+/// Where the collector answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Addresses {
+    /// Agents.
+    pub agents: SocketAddr,
+    /// People, tools, enrolling agents.
+    pub web: SocketAddr,
+    /// Admins of this host.
+    pub socket: PathBuf,
+    /// This process.
+    pub pid: u32,
+}
+
+/// A collector that answers.
+pub struct Running {
+    /// What its handlers use.
+    pub app: App,
+    /// Where.
+    pub addresses: Addresses,
+    hands: jobs::Hands,
+    stopper: Stopper,
+    down: oneshot::Receiver<String>,
+}
+
+/// Starts, serves until told to stop, stops.
+///
+/// # Errors
+/// What hindered the start, or ended the service.
+pub async fn run(config: Config) -> Result<(), Failure> {
+    let unheard = |error: std::io::Error| Failure::new(Code::Failed, format!("signals cannot be received: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+    let mut running = start(config).await?;
+    announce(&running)?;
+    let ended = tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        why = &mut running.down => {
+            let why = why.unwrap_or_else(|_| "the writer is gone".to_owned());
+            Err(Failure::new(Code::Database, format!("the database can no longer be written: {why}")))
+        }
+    };
+    notify::say(notify::STOPPING);
+    running.stop().await;
+    ended
+}
+
+/// Starts; everything answers when this returns.
+///
+/// # Errors
+/// What hindered it.
+pub async fn start(mut config: Config) -> Result<Running, Failure> {
+    prepare(&config.state_dir)?;
+    let authority = Authority::open(&config.state_dir.join("pki"), clock::now()).map_err(of_pki)?;
+    let certificate = tls::Certificate::new(&authority, &config.names).map_err(of_pki)?;
+    let (agents_tls, web_tls) = (
+        tls::agents(&authority, certificate.clone()).map_err(of_pki)?,
+        tls::web(certificate.clone()).map_err(of_pki)?,
+    );
+    let fleet = Arc::new(Fleet::default());
+    let keyring = Arc::new(Keyring::default());
+    let (store, down) = memory::open(&config, &fleet, &keyring).await?;
+    let bound = bind::all(&config).await?;
+    fill_in_ports(&mut config, &bound);
+    let addresses = Addresses {
+        agents: bound.agents_address,
+        web: bound.web_address,
+        socket: config.admin_socket.clone(),
+        pid: std::process::id(),
+    };
+    let checkin_s = config.policy.settings.checkin_s;
+    let hands = jobs::Hands { store: store.clone(), fleet: fleet.clone(), certificate, checkin_s };
+    let app: App = Arc::new(AppState::new(store, fleet, keyring, authority, config));
+    let (stopper, stop) = stop::pair();
+    open_doors(&app, bound, TlsAcceptor::from(agents_tls), TlsAcceptor::from(web_tls), &stop);
+    jobs::start(&hands, &stop);
+    Ok(Running { app, addresses, hands, stopper, down })
+}
+
+fn open_doors(app: &App, bound: Bound, agents_tls: TlsAcceptor, web_tls: TlsAcceptor, stop: &Stop) {
+    let limits = &app.config.limits;
+    let for_web = (limits.connections / WEB_SHARE).max(1);
+    let agents_gate = Gate::new(limits.connections - for_web, limits.per_address);
+    let web_gate = Gate::new(for_web, limits.per_address);
+    let socket_gate = Gate::new(SOCKET_CONNECTIONS, SOCKET_CONNECTIONS);
+    let (routes, _) = api::openapi::assemble(api::ROUTES);
+    let web = api::web::router(app, routes);
+    let port = Port::Agents(app.authority.deployment());
+    let agents = api::agent::router(app);
+    tokio::spawn(listen::serve_tls(bound.agents, port, agents_tls, agents_gate, agents, stop.clone()));
+    tokio::spawn(listen::serve_tls(bound.web, Port::Web, web_tls, web_gate, web.clone(), stop.clone()));
+    tokio::spawn(listen::serve_socket(bound.socket, socket_gate, web, stop.clone()));
+}
+
+impl Running {
+    /// Stops: no new connections, what was asked is answered, what is in memory is kept.
+    pub async fn stop(mut self) {
+        if tokio::time::timeout(DRAIN + DRAIN_SLACK, self.stopper.stop()).await.is_err() {
+            tracing::warn!("some connections did not end in time");
+        }
+        if let Err(error) = jobs::flush(&self.hands).await {
+            tracing::warn!(%error, "last-seen could not be flushed; the next beats bring it back");
+        }
+        self.app.store.close().await;
+        // They may be gone already; the next start writes them anew.
+        let _ = fs::remove_file(self.app.config.state_dir.join(ADDRESSES));
+        let _ = fs::remove_file(&self.app.config.admin_socket);
+    }
+}
+
+fn prepare(state_dir: &Path) -> Result<(), Failure> {
+    fs::DirBuilder::new().recursive(true).mode(0o750).create(state_dir).map_err(|error| {
+        let advice = "create it for the user that runs muster, or set state_dir";
+        Failure::new(Code::Database, format!("state_dir {}: {error}; {advice}", state_dir.display()))
+    })
+}
+
+fn of_pki(error: pki::Error) -> Failure {
+    let code = match error {
+        pki::Error::File { .. } => Code::Database,
+        pki::Error::Damaged { .. } => Code::Database,
+        pki::Error::Name(_) => Code::Config,
+        pki::Error::Sign(_) | pki::Error::Tls(_) | pki::Error::Randomness(_) => Code::Failed,
+    };
+    Failure::new(code, error.to_string())
+}
+
+/// Where the system chose the port, the URLs that are handed out are completed with it.
+fn fill_in_ports(config: &mut Config, bound: &Bound) {
+    for (url, asked, got) in [
+        (&mut config.agent_url, config.agent_listen, bound.agents_address),
+        (&mut config.enroll_url, config.web_listen, bound.web_address),
+    ] {
+        if let (0, Some(base)) = (asked.port(), url.strip_suffix(":0")) {
+            *url = format!("{base}:{}", got.port());
+        }
+    }
+}
+
+fn announce(running: &Running) -> Result<(), Failure> {
+    let addresses = &running.addresses;
+    let path = running.app.config.state_dir.join(ADDRESSES);
+    let text = serde_json::to_string(addresses).unwrap_or_default();
+    let temporary = path.with_extension("json.new");
+    let written = fs::write(&temporary, text + "\n").and_then(|()| fs::rename(&temporary, &path));
+    written.map_err(|error| Failure::new(Code::Database, format!("{}: {error}", path.display())))?;
+    println!(
+        "muster: ready; agents https://{}, web https://{}, socket {}",
+        addresses.agents,
+        addresses.web,
+        addresses.socket.display()
+    );
+    notify::say(notify::READY);
+    Ok(())
+}

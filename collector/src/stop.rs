@@ -1,0 +1,56 @@
+//! How everything that runs in the collector learns that it is to end, and how it is known that all have ended.
+
+use tokio::sync::{mpsc, watch};
+
+/// Held by whatever runs until the collector stops.
+#[derive(Clone)]
+pub struct Stop {
+    signal: watch::Receiver<bool>,
+    _working: mpsc::Sender<()>,
+}
+
+/// Ends all who hold a [`Stop`].
+pub struct Stopper {
+    signal: watch::Sender<bool>,
+    ended: mpsc::Receiver<()>,
+}
+
+/// Both ends.
+pub fn pair() -> (Stopper, Stop) {
+    let (signal, heard) = watch::channel(false);
+    let (working, ended) = mpsc::channel(1);
+    (Stopper { signal, ended }, Stop { signal: heard, _working: working })
+}
+
+impl Stop {
+    /// Returns when it is time to end.
+    pub async fn wait(&mut self) {
+        // An error means that nobody is left to say it: end as well.
+        let _ = self.signal.wait_for(|stop| *stop).await;
+    }
+}
+
+impl Stopper {
+    /// Says that it is time to end, and returns when all who held a [`Stop`] have.
+    pub async fn stop(&mut self) {
+        // Nobody to hear it is as good as all of them ended.
+        let _ = self.signal.send(true);
+        let _ = self.ended.recv().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn stopping_waits_for_all() {
+        let (mut stopper, stop) = pair();
+        let tasks: Vec<_> = (0..3).map(|_| stop.clone()).map(|mut stop| tokio::spawn(async move { stop.wait().await })).collect();
+        drop(stop);
+        stopper.stop().await;
+        for task in tasks {
+            assert!(task.await.is_ok());
+        }
+    }
+}
