@@ -23,8 +23,16 @@ const DIR_NAMES: usize = 131_072;
 const READ_BYTES: usize = 4096;
 /// What a value in sysfs says of its size, whatever it holds.
 const SYSFS_BYTES: usize = 4096;
-/// Files that may be as long as [`DATABASE_BYTES`].
-const DATABASES: &[&str] = &["/var/lib/dpkg/status", "/var/lib/apt/extended_states"];
+/// Files that may be as long as [`DATABASE_BYTES`]: package databases, and the sockets of a machine that has
+/// more than some seven thousand connections.
+const DATABASES: &[&str] = &[
+    "/var/lib/dpkg/status",
+    "/var/lib/apt/extended_states",
+    "/proc/net/tcp",
+    "/proc/net/tcp6",
+    "/proc/net/udp",
+    "/proc/net/udp6",
+];
 
 /// The machine this runs on.
 #[derive(Debug, Clone, Copy, Default)]
