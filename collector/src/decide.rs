@@ -21,12 +21,17 @@ pub fn needs(work: &Work) -> Needs {
 /// # Errors
 /// A [`Refusal`]: nothing is done.
 pub fn decide(work: &Work, known: &Known, context: &mut Context) -> Result<Decision, Refusal> {
-    match work {
+    let mut decision = match work {
         Work::Report(report) => register::report::decide(report, known, context),
         Work::Act { actor, act } if is_desk(act) => desk::decide(actor, act, known, context),
         Work::Act { actor, act } => register::decide(actor, act, known, context),
         Work::Tick => desk::triage::tick(known, context),
+    }?;
+    if let Some(moved) = decision.faults.take() {
+        let (asset, steps) = *moved;
+        desk::triage::triage(&asset, steps, known, context, &mut decision);
     }
+    Ok(decision)
 }
 
 /// Whether the desk decides it; the register decides the rest.

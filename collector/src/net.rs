@@ -24,6 +24,17 @@ pub fn within(address: IpAddr, cidr: &str) -> bool {
     }
 }
 
+/// Whether a text is a network or a single address.
+pub fn is_network(cidr: &str) -> bool {
+    let (network, length) = cidr.split_once('/').map_or((cidr, None), |(network, length)| (network, Some(length)));
+    let longest = match network.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => return false,
+    };
+    length.is_none_or(|length| length.parse::<u32>().is_ok_and(|length| length <= longest))
+}
+
 fn same_above(left: u128, right: u128, shift: u32) -> bool {
     left.checked_shr(shift).unwrap_or(0) == right.checked_shr(shift).unwrap_or(0)
 }

@@ -6,7 +6,7 @@
 use crate::desk::model::{Comment, End, Kind, Link, Rel, Ticket};
 use crate::event::{Actor, Event, Subject};
 use crate::register::model::{
-    Agent, ApiToken, Asset, Candidate, Cert, Declared, Fault, Items, JoinToken, Section, Software,
+    Agent, ApiToken, Asset, Candidate, Cert, Declared, Fault, Items, JoinToken, Section, Software, Step,
 };
 use sha2::{Digest as _, Sha256};
 use shared::checkin::{Goodbye, Record, Stream};
@@ -434,12 +434,14 @@ pub struct Decision {
     pub rows: Vec<Row>,
     /// For the asker.
     pub reply: Reply,
+    /// Faults of an asset that moved: for the desk, which takes them from here.
+    pub faults: Option<Box<(Asset, Vec<Step>)>>,
 }
 
 impl Decision {
     /// Nothing decided yet; the asker will be told `reply`.
     pub fn new(reply: Reply) -> Decision {
-        Decision { events: Vec::new(), rows: Vec::new(), reply }
+        Decision { events: Vec::new(), rows: Vec::new(), reply, faults: None }
     }
 
     /// Adds an event.

@@ -1,9 +1,10 @@
 //! Stories of the desk, on a small world that keeps what is decided.
 
 use super::model::{End, Kind, Link, Rel, Ticket};
-use super::triage::{Step, triage};
+use super::triage::triage;
 use crate::decide::{decide, needs};
 use crate::event::{Actor, Event, Subject};
+use crate::register::model::Step;
 use crate::register::model::{Asset, Class, Declared, Fault, FaultState, Lifecycle, Observed, Severity};
 use crate::work::{Act, Context, Decision, Fresh, Known, NewTicket, Policy, Refusal, Reply, Row, TicketEdit};
 use crate::work::{Needs, Work};

@@ -11,7 +11,7 @@ use super::process::{self, Ask, By, Process, is_open};
 use super::{bounds, snapshot, tickets};
 use crate::event::{Actor, Event, Subject};
 use crate::register::health;
-use crate::register::model::{Asset, Fault, FaultState, Lifecycle};
+use crate::register::model::{Asset, Fault, FaultState, Lifecycle, Step};
 use crate::work::{Context, Decision, Known, Needs, Refusal, Reply, Row};
 use shared::id::{AssetId, TicketId};
 use shared::unit::At;
@@ -26,15 +26,6 @@ const HEALTH: Actor = Actor::Rule("health");
 /// The rule, and what follows the asset in the fingerprint, of the one incident that stands for all
 /// faults beyond the bound.
 const OVERFLOW: &str = "incident_overflow";
-
-/// A fault that a report or the time moved or told again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// As it is from now on.
-    pub fault: Fault,
-    /// Where it stood before; none when it is new.
-    pub was: Option<FaultState>,
-}
 
 /// What triage holds while it works: tickets as they are after the steps so far.
 struct Desk<'a> {

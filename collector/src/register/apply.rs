@@ -4,7 +4,6 @@ use super::identity::{Conflict, Newcomer, Own};
 use super::model::{Agent, AgentState, Asset, Candidate, Class, Declared, Lifecycle, Observed, Section};
 use super::sync::{self, Change, Outcome};
 use super::{diff, health, identity, observe, quarantine, score};
-use crate::desk::triage;
 use crate::event::{Actor, Event, Subject};
 use crate::work::{Context, Decision, Known, Refusal, Reply, Report, Row};
 use shared::checkin::{Gap, Part, State};
@@ -351,7 +350,7 @@ impl<'a> Round<'a> {
         let failed = health::failed(self.heads.values());
         let steps = health::steps(asset.id, &self.known.faults, &told, &failed, now);
         if !steps.is_empty() {
-            triage::triage(asset, steps, self.known, self.context, &mut self.decision);
+            self.decision.faults = Some(Box::new((asset.clone(), steps)));
         }
     }
 

@@ -6,8 +6,7 @@
 //! removed) is good. A section that failed proves nothing. A report that does not carry a reading says
 //! that it is as before, and so does a beat. What a fault means for people is the desk's (`triage`).
 
-use super::model::{Fault, FaultState, Items, Severity};
-use crate::desk::triage::Step;
+use super::model::{Fault, FaultState, Items, Severity, Step};
 use crate::work::Policy;
 use shared::checkin::State;
 use shared::digest;

@@ -10,11 +10,16 @@
 //! | [`diff`], [`brief`], [`observe`] | what changed, in words and columns |
 //! | [`health`] | where faults stand |
 //! | [`quarantine`] | what happens to a key that two machines use |
+//! | [`admit`], [`custody`] | how agents come in, get certificates, and go |
+//! | [`tokens`], [`edit`] | what people make, end and declare |
 //! | [`presence`] | how lately an asset was heard |
 
+pub mod admit;
 mod apply;
 pub mod brief;
+pub mod custody;
 pub mod diff;
+pub mod edit;
 pub mod health;
 pub mod identity;
 pub mod junk;
@@ -28,19 +33,80 @@ pub mod score;
 pub mod sync;
 #[cfg(test)]
 mod testing;
+pub mod tokens;
 
 use crate::event::Actor;
-use crate::work::{Act, Context, Decision, Known, Needs, Refusal, Reply};
+use crate::work::{Act, Context, Decision, Known, Needs, Refusal};
+use shared::id::AgentId;
 
 /// What must be known to decide an act of the register.
-pub fn needs(_act: &Act) -> Needs {
-    Needs::default()
+pub fn needs(act: &Act) -> Needs {
+    let of_agent = |agent: AgentId| Needs { agent: Some(agent), ..Needs::default() };
+    match act {
+        Act::Enroll { token, fingerprint, .. } => {
+            Needs { join_token: Some(*token), first_key: Some((*token, fingerprint.clone())), ..Needs::default() }
+        }
+        Act::Beat { agent } => Needs {
+            numbers: true,
+            fault_tickets: true,
+            recent_events: report::RECENT_EVENTS,
+            links: true,
+            only_with_faults: true,
+            ..of_agent(*agent)
+        },
+        Act::Renew { agent, .. }
+        | Act::NextUsed { agent }
+        | Act::Recover { agent, .. }
+        | Act::Forked { agent, .. }
+        | Act::Goodbye { agent, .. }
+        | Act::Approve { agent, .. }
+        | Act::Revoke { agent, .. }
+        | Act::Resolve { agent, .. } => of_agent(*agent),
+        Act::RevokeJoinToken { token } => Needs { join_token: Some(*token), ..Needs::default() },
+        Act::RevokeApiToken { token } => Needs { api_token: Some(*token), ..Needs::default() },
+        Act::EditAsset { asset, .. } => Needs { assets: vec![*asset], ..Needs::default() },
+        _ => Needs::default(),
+    }
 }
 
 /// Decides an act of the register.
 ///
 /// # Errors
 /// A [`Refusal`]: nothing is done.
-pub fn decide(_actor: &Actor, _act: &Act, _known: &Known, _context: &mut Context) -> Result<Decision, Refusal> {
-    Ok(Decision::new(Reply::Done))
+pub fn decide(actor: &Actor, act: &Act, known: &Known, context: &mut Context) -> Result<Decision, Refusal> {
+    let agent = |id: &AgentId| {
+        known.agent.as_ref().filter(|agent| agent.id == *id).ok_or_else(|| Refusal::NotFound(format!("agent {id}")))
+    };
+    match act {
+        Act::Enroll { token, hash, fingerprint, name, version, source } => {
+            let newcomer = admit::Newcomer { token: *token, hash, fingerprint, name, version, source: *source };
+            admit::enroll(&newcomer, known, context)
+        }
+        Act::Approve { agent: id, fingerprint } => admit::approve(actor, agent(id)?, fingerprint, context),
+        Act::Renew { agent: id, fingerprint } => admit::renew(agent(id)?, fingerprint, context),
+        Act::NextUsed { agent: id } => admit::promote(agent(id)?),
+        Act::Recover { agent: id, old, generation, fingerprint } => {
+            admit::recover(agent(id)?, old, *generation, fingerprint, context)
+        }
+        Act::Forked { agent: id, detail } => custody::forked(agent(id)?, detail),
+        Act::Beat { agent: id } => custody::beat(agent(id)?, known, context),
+        Act::Goodbye { agent: id, why } => custody::goodbye(agent(id)?, *why),
+        Act::Revoke { agent: id, reason } => custody::revoke(actor, agent(id)?, reason),
+        Act::Resolve { agent: id, how, reason } => custody::resolve(actor, agent(id)?, *how, reason),
+        Act::CreateJoinToken { token } => tokens::create_join(actor, token, context),
+        Act::RevokeJoinToken { token: id } => {
+            let token = known.join_token.as_ref().ok_or_else(|| Refusal::NotFound(format!("join token {id}")))?;
+            tokens::revoke_join(actor, token)
+        }
+        Act::CreateApiToken { token } => tokens::create_api(actor, token, context),
+        Act::RevokeApiToken { token: id } => {
+            let token = known.api_token.as_ref().ok_or_else(|| Refusal::NotFound(format!("API token {id}")))?;
+            tokens::revoke_api(actor, token)
+        }
+        Act::EditAsset { asset: id, rev, edit: change } => {
+            let asset = known.assets.get(id).ok_or_else(|| Refusal::NotFound(format!("asset {id}")))?;
+            edit::edit(actor, asset, *rev, change, context)
+        }
+        _ => Err(Refusal::Conflict("not an act of the register".to_owned())),
+    }
 }

@@ -323,6 +323,15 @@ pub struct Fault {
     pub ticket: Option<TicketId>,
 }
 
+/// A fault that a report or the time moved or told again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// As it is from now on.
+    pub fault: Fault,
+    /// Where it stood before; none when it is new.
+    pub was: Option<FaultState>,
+}
+
 names! {
     /// Where a fault stands.
     FaultState {

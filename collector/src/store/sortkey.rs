@@ -108,7 +108,7 @@ mod tests {
                 a.next();
                 b.next();
             }
-            let mut digits = |it: &mut std::iter::Peekable<std::str::Chars<'_>>| {
+            let digits = |it: &mut std::iter::Peekable<std::str::Chars<'_>>| {
                 let mut n = 0_u128;
                 while let Some(c) = it.next_if(char::is_ascii_digit) {
                     n = n * 10 + u128::from(c.to_digit(10).expect("a digit"));

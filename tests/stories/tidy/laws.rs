@@ -77,7 +77,7 @@ const LAWS: &[Law] = &[
         part: "collector/src/register/",
         except: &[],
         never: IMPURE,
-        only: &["crate::register", "crate::event", "crate::work"],
+        only: &["crate::register", "crate::event", "crate::work", "crate::net"],
         why: "the register's rules are pure",
     },
     Law {

@@ -1,0 +1,146 @@
+use crate::event::Event;
+use crate::register::model::{AgentState, JoinToken};
+use crate::register::testing::World;
+use crate::work::{Act, Refusal, Reply};
+use shared::id::{AgentId, JoinTokenId};
+use shared::unit::At;
+use std::collections::BTreeMap;
+
+const DAY_S: i64 = 86_400;
+
+fn token(world: &mut World, change: impl FnOnce(&mut JoinToken)) -> JoinTokenId {
+    let id = JoinTokenId(world.context().fresh.uuid());
+    let mut token = JoinToken {
+        id,
+        rev: 1,
+        hash: [7; 32],
+        created: world.now,
+        creator: "local:0".into(),
+        expires: world.now.plus_secs(DAY_S),
+        uses: 1,
+        used: 0,
+        cidr: None,
+        approve: false,
+        labels: BTreeMap::new(),
+        revoked: false,
+    };
+    change(&mut token);
+    world.join_tokens.insert(id, token);
+    id
+}
+
+fn enroll(world: &mut World, token: JoinTokenId, key: &str) -> Result<Reply, Refusal> {
+    let source = "192.0.2.9".parse().expect("an address");
+    let (name, version, hash) = ("host".into(), "0.1.0".into(), [7; 32]);
+    world.act(Act::Enroll { token, hash, fingerprint: key.into(), name, version, source })
+}
+
+fn granted(reply: Result<Reply, Refusal>) -> (AgentId, u64, At) {
+    match reply {
+        Ok(Reply::Granted { agent, cert, .. }) => (agent, cert.generation, cert.expires),
+        other => panic!("not granted: {other:?}"),
+    }
+}
+
+fn why(reply: Result<Reply, Refusal>) -> &'static str {
+    match reply {
+        Err(Refusal::Enroll { why, .. }) => why,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn a_token_is_used_up_and_its_user_may_ask_again() {
+    let mut world = World::new();
+    let token = token(&mut world, |_| ());
+    let (first, generation, _) = granted(enroll(&mut world, token, "k1"));
+    assert_eq!(generation, 1);
+    assert_eq!(why(enroll(&mut world, token, "k2")), "token used up");
+    assert_eq!(granted(enroll(&mut world, token, "k1")).0, first);
+    assert_eq!(world.join_tokens[&token].used, 1);
+}
+
+#[test]
+fn every_bad_token_is_refused_for_its_own_reason() {
+    let mut world = World::new();
+    let unknown = JoinTokenId(world.context().fresh.uuid());
+    assert_eq!(why(enroll(&mut world, unknown, "k")), "no such token");
+    let wrong = token(&mut world, |token| token.hash = [8; 32]);
+    assert_eq!(why(enroll(&mut world, wrong, "k")), "wrong secret");
+    let revoked = token(&mut world, |token| token.revoked = true);
+    assert_eq!(why(enroll(&mut world, revoked, "k")), "token revoked");
+    let elsewhere = token(&mut world, |token| token.cidr = Some("198.51.100.0/24".into()));
+    assert_eq!(why(enroll(&mut world, elsewhere, "k")), "source outside the token's network");
+    let old = token(&mut world, |_| ());
+    world.later(DAY_S);
+    assert_eq!(why(enroll(&mut world, old, "k")), "token expired");
+    assert!(world.agents.is_empty());
+}
+
+#[test]
+fn an_agent_waits_until_the_admin_saw_its_key() {
+    let mut world = World::new();
+    let token = token(&mut world, |token| token.approve = true);
+    let Ok(Reply::Pending { agent }) = enroll(&mut world, token, "k1") else { panic!("not pending") };
+    let approve = |fingerprint: &str| Act::Approve { agent, fingerprint: fingerprint.into() };
+    assert!(matches!(world.act(approve("k2")), Err(Refusal::Invalid { .. })));
+    assert!(matches!(enroll(&mut world, token, "k1"), Ok(Reply::Pending { .. })));
+    world.act(approve("K1")).expect("approved");
+    assert_eq!(granted(enroll(&mut world, token, "k1")).0, agent);
+    assert!(matches!(world.act(approve("k1")), Err(Refusal::Conflict(_))));
+}
+
+#[test]
+fn a_renewed_key_counts_once_it_was_used() {
+    let mut world = World::new();
+    let token = token(&mut world, |_| ());
+    let (agent, ..) = granted(enroll(&mut world, token, "k1"));
+    let renew = |key: &str| Act::Renew { agent, fingerprint: key.into() };
+    assert!(matches!(world.act(renew("k1")), Err(Refusal::Invalid { .. })));
+    assert_eq!(granted(world.act(renew("k2"))).1, 2);
+    // The answer was lost: the same key is the same certificate, another key replaces it.
+    assert_eq!(granted(world.act(renew("k2"))).1, 2);
+    assert_eq!(granted(world.act(renew("k3"))).1, 2);
+    assert_eq!(world.agents[&agent].current.as_ref().map(|cert| cert.fingerprint.as_str()), Some("k1"));
+    world.act(Act::NextUsed { agent }).expect("promoted");
+    assert_eq!(world.agents[&agent].current.as_ref().map(|cert| cert.fingerprint.as_str()), Some("k3"));
+    assert_eq!(world.agents[&agent].next, None);
+    let renewals = world.told().iter().filter(|event| matches!(event, Event::AgentRenewed { .. })).count();
+    assert_eq!(renewals, 2);
+}
+
+#[test]
+fn recovery_is_for_expired_keys_and_not_for_ever() {
+    let mut world = World::new();
+    let token = token(&mut world, |_| ());
+    let (agent, ..) = granted(enroll(&mut world, token, "k0"));
+    let recover =
+        |old: &str, generation, key: &str| Act::Recover { agent, old: old.into(), generation, fingerprint: key.into() };
+    assert!(matches!(world.act(recover("k0", 1, "k1")), Err(Refusal::Conflict(_))));
+    for round in 0..3_u64 {
+        world.later(8 * DAY_S);
+        let (old, new) = (format!("k{round}"), format!("k{}", round + 1));
+        assert_eq!(why(world.act(recover(&old, round, &new))), "recovery: another generation");
+        assert_eq!(granted(world.act(recover(&old, round + 1, &new))).1, round + 2);
+        world.act(Act::NextUsed { agent }).expect("promoted");
+    }
+    world.later(8 * DAY_S);
+    assert_eq!(why(world.act(recover("k3", 4, "k4"))), "recovery: recovered too often");
+    assert_eq!(why(world.act(recover("k0", 1, "k4"))), "recovery: that certificate was superseded");
+    world.later(100 * DAY_S);
+    assert_eq!(why(world.act(recover("k3", 4, "k4"))), "recovery: away for more than 90 days");
+}
+
+#[test]
+fn revocation_and_quarantine_need_a_reason_and_bar() {
+    let mut world = World::new();
+    let token = token(&mut world, |_| ());
+    let (agent, ..) = granted(enroll(&mut world, token, "k1"));
+    world.act(Act::Forked { agent, detail: "an old key spoke".into() }).expect("quarantined");
+    assert_eq!(world.agents[&agent].state, AgentState::Quarantined);
+    let revoke = |reason: &str| Act::Revoke { agent, reason: reason.into() };
+    assert!(matches!(world.act(revoke(" ")), Err(Refusal::Invalid { .. })));
+    world.act(revoke("stolen")).expect("revoked");
+    assert_eq!(world.act(Act::Renew { agent, fingerprint: "k2".into() }), Err(Refusal::Barred("revoked")));
+    assert_eq!(why(enroll(&mut world, token, "k1")), "the agent may not speak");
+}

@@ -1,0 +1,143 @@
+//! What becomes of an agent that is in: goodbye, quarantine, a person's decision about it, revocation.
+
+use super::model::{Agent, AgentState};
+use super::{health, quarantine};
+use crate::event::{Actor, Event, Subject};
+use crate::work::{Context, Decision, Known, Refusal, Reply, Resolution, Row};
+use shared::checkin::Goodbye;
+use shared::digest::Digest;
+
+/// Bytes of a reason that a person gives.
+const REASON_BYTES: usize = 2048;
+
+/// Two machines use one key.
+///
+/// # Errors
+/// [`Refusal::Barred`]: it may not speak anyway.
+pub fn forked(agent: &Agent, detail: &str) -> Result<Decision, Refusal> {
+    if matches!(agent.state, AgentState::Revoked | AgentState::Pending) {
+        return Err(Refusal::Barred(agent.state.name()));
+    }
+    let mut decision = Decision::new(Reply::Done);
+    quarantine::put(agent, "fork", detail, &mut decision);
+    Ok(decision)
+}
+
+/// The agent will be silent.
+///
+/// # Errors
+/// [`Refusal::Barred`].
+pub fn goodbye(agent: &Agent, why: Goodbye) -> Result<Decision, Refusal> {
+    if !matches!(agent.state, AgentState::Active | AgentState::Quarantined) {
+        return Err(Refusal::Barred(agent.state.name()));
+    }
+    let mut decision = Decision::new(Reply::Done);
+    if agent.goodbye == Some(why) {
+        return Ok(decision);
+    }
+    let word = match why {
+        Goodbye::Shutdown => "shutdown",
+        Goodbye::Sleep => "sleep",
+        Goodbye::Stop => "stop",
+    };
+    decision.tell(&Actor::Agent(agent.id), about(agent), Event::AgentGoodbye { why: word.to_owned() });
+    decision.keep(Row::Agent(Box::new(Agent { rev: agent.rev + 1, goodbye: Some(why), ..agent.clone() })));
+    Ok(decision)
+}
+
+/// All is as the agent's last record said: faults that wait are a report older. An agent that is heard again
+/// takes its goodbye back.
+///
+/// # Errors
+/// [`Refusal::Barred`].
+pub fn beat(agent: &Agent, known: &Known, context: &Context) -> Result<Decision, Refusal> {
+    let mut decision = Decision::new(Reply::Done);
+    match agent.state {
+        AgentState::Active => {}
+        AgentState::Quarantined => return Ok(decision),
+        state => return Err(Refusal::Barred(state.name())),
+    }
+    if agent.goodbye.is_some() {
+        decision.keep(Row::Agent(Box::new(Agent { rev: agent.rev + 1, goodbye: None, ..agent.clone() })));
+    }
+    if let Some(own) = &known.own {
+        let now = health::Now { at: context.now, policy: &context.policy };
+        let steps = health::beat(&known.faults, &health::failed(known.sections.values()), now);
+        if !steps.is_empty() {
+            decision.faults = Some(Box::new((own.asset.clone(), steps)));
+        }
+    }
+    Ok(decision)
+}
+
+/// The agent never speaks again.
+///
+/// # Errors
+/// It is revoked already, or no reason is given.
+pub fn revoke(actor: &Actor, agent: &Agent, reason: &str) -> Result<Decision, Refusal> {
+    let reason = given(reason)?;
+    if agent.state == AgentState::Revoked {
+        return Err(Refusal::Conflict(format!("agent {} is revoked already", agent.id)));
+    }
+    let mut decision = Decision::new(Reply::Done);
+    decision.tell(actor, about(agent), Event::AgentRevoked { reason: reason.to_owned() });
+    decision.keep(Row::Agent(Box::new(revoked(agent, reason))));
+    Ok(decision)
+}
+
+/// A person decides what a quarantined agent is.
+///
+/// # Errors
+/// It is not quarantined, or no reason is given.
+pub fn resolve(actor: &Actor, agent: &Agent, how: Resolution, reason: &str) -> Result<Decision, Refusal> {
+    let reason = given(reason)?;
+    if agent.state != AgentState::Quarantined {
+        return Err(Refusal::Conflict(format!("agent {} is not quarantined: it is {}", agent.id, agent.state)));
+    }
+    let mut decision = Decision::new(Reply::Done);
+    let word = match how {
+        Resolution::Keep => "keep",
+        Resolution::Split => "split",
+        Resolution::Reenroll => "reenroll",
+    };
+    let event = Event::AgentResolved { how: word.to_owned(), reason: reason.to_owned() };
+    decision.tell(actor, about(agent), event);
+    // Whatever was held of the conversation may be the other machine's: it begins anew.
+    let anew = Agent {
+        rev: agent.rev + 1,
+        state: AgentState::Active,
+        reason: String::new(),
+        stream: None,
+        seq: 0,
+        record: Digest::default(),
+        root: Digest::default(),
+        ..agent.clone()
+    };
+    let next = match how {
+        Resolution::Keep => {
+            // Its hardware may contradict what is held; the person says that it is right all the same.
+            decision.rows.extend(agent.asset.map(|asset| Row::Evidence(asset, Vec::new())));
+            anew
+        }
+        Resolution::Split => Agent { asset: None, ..anew },
+        Resolution::Reenroll => revoked(agent, reason),
+    };
+    decision.keep(Row::Agent(Box::new(next)));
+    Ok(decision)
+}
+
+fn revoked(agent: &Agent, reason: &str) -> Agent {
+    Agent { rev: agent.rev + 1, state: AgentState::Revoked, reason: reason.to_owned(), ..agent.clone() }
+}
+
+fn about(agent: &Agent) -> impl Iterator<Item = Subject> + use<> {
+    [Subject::Agent(agent.id)].into_iter().chain(agent.asset.map(Subject::Asset))
+}
+
+fn given(reason: &str) -> Result<&str, Refusal> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.len() > REASON_BYTES {
+        return Err(Refusal::invalid("reason", format!("give a reason of at most {REASON_BYTES} bytes")));
+    }
+    Ok(reason)
+}
