@@ -54,6 +54,11 @@ impl<'a> Round<'a> {
         let told = self.evidence();
         let own = self.known.own.as_ref().filter(|own| self.agent.asset == Some(own.asset.id));
         let (old, asset) = match own {
+            Some(_) if self.is_unproven() => {
+                self.want_all();
+                let asset = self.agent.asset;
+                return Ok(self.answer(asset));
+            }
             Some(own) => {
                 if let Err(detail) = self.verify(own, told.as_deref()) {
                     let mut decision = Decision::new(Reply::Done);
@@ -112,6 +117,19 @@ impl<'a> Round<'a> {
         })
     }
 
+    /// Whether evidence was told that cannot be judged yet. Nothing else is applied before it is: it may show
+    /// that all of the record is about another machine.
+    fn is_unproven(&self) -> bool {
+        let wanted = |(part, outcome): &(&Part, Outcome)| {
+            part.section == evidence::SECTION && matches!(outcome, Outcome::Wanted)
+        };
+        self.outcomes.iter().any(wanted)
+    }
+
+    fn want_all(&mut self) {
+        self.want.extend(self.report.record.sections.iter().map(|part| part.section.clone()));
+    }
+
     /// Checks a known key against its asset.
     fn verify(&mut self, own: &Candidate, told: Option<&[Evidence]>) -> Result<(), String> {
         let Some(told) = told else { return Ok(()) };
@@ -150,9 +168,10 @@ impl<'a> Round<'a> {
         let unreadable = about.is_some_and(|(part, _)| part.state == State::Failed);
         if told.is_none() && !unreadable && (about.is_some() || !self.is_complete()) {
             // Without evidence a machine that was here before would become a second asset.
-            self.want.extend(self.report.record.sections.iter().map(|part| part.section.clone()));
-            if about.is_none() {
-                self.want = BTreeSet::from(["*".to_owned()]);
+            if about.is_some() {
+                self.want_all();
+            } else {
+                self.want.insert("*".to_owned());
             }
             return None;
         }
@@ -193,7 +212,7 @@ impl<'a> Round<'a> {
         }
         let subjects = [Subject::Asset(asset), Subject::Agent(agent)];
         self.tell(subjects, Event::AgentBound { agent, why: why.to_owned(), score });
-        self.want = self.report.record.sections.iter().map(|part| part.section.clone()).collect();
+        self.want_all();
         self.decision.keep(Row::Agent(Box::new(self.spoke(Some(asset), Digest::default()))));
     }
 

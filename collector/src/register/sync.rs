@@ -8,7 +8,8 @@
 //!   state, or never saw the section); that digest is remembered in `held`, so that the roots can agree.
 //! - A part by which more than half of a section's rows vanish is held back once, and the section is wanted
 //!   whole: if it comes again without them, it is applied. So a half-read section wipes nothing, and a real
-//!   clear-out arrives one exchange later.
+//!   clear-out arrives one exchange later. Readings and evidence are exempt: the first have their own
+//!   hysteresis, the second must be judged before anything else is applied.
 //!
 //! Not here: which asset it is, and what to tell about what changed.
 
@@ -18,7 +19,7 @@ use crate::work::Known;
 use shared::checkin::{Part, Rows, State};
 use shared::digest::{self, Digest};
 use shared::unit::At;
-use shared::{health, limit, software};
+use shared::{evidence, health, limit, software};
 
 /// Sections with fewer rows may lose any number of them without a second look.
 const DROP_ROWS: u64 = 8;
@@ -107,11 +108,12 @@ fn after(part: &Part, head: Option<&Section>, digest: Digest, rows: u64, now: At
 fn failed(part: &Part, head: Option<&Section>, known: &Known, now: At) -> Outcome {
     let (digest, rows) = head.map_or((Digest::default(), 0), |head| (head.digest, head.rows));
     // An agent that was asked for a section which fails now sends the rows that it saw last.
-    if matches!(part.rows(), Rows::Whole([_, ..])) && part.digest != digest {
-        if let Some(change) = change(part, head, known) {
-            let rows = change.counts().1;
-            return Outcome::Rows(after(part, head, part.digest, rows, now), change);
-        }
+    if matches!(part.rows(), Rows::Whole([_, ..]))
+        && part.digest != digest
+        && let Some(change) = change(part, head, known)
+    {
+        let rows = change.counts().1;
+        return Outcome::Rows(after(part, head, part.digest, rows, now), change);
     }
     let kept = after(part, head, digest, rows, now);
     Outcome::Head(Section { held: (part.digest != digest).then_some(part.digest), ..kept })
@@ -120,7 +122,8 @@ fn failed(part: &Part, head: Option<&Section>, known: &Known, now: At) -> Outcom
 fn seen(part: &Part, head: Option<&Section>, known: &Known, now: At) -> Outcome {
     let Some(change) = change(part, head, known) else { return Outcome::Wanted };
     let (before, left, gone) = change.counts();
-    let big = before >= DROP_ROWS && gone * 2 > before && !health::is_section(&part.section);
+    let exempt = health::is_section(&part.section) || part.section == evidence::SECTION;
+    let big = before >= DROP_ROWS && gone * 2 > before && !exempt;
     match head {
         Some(head) if big && (head.held.is_none() || head.state == State::Failed) => {
             let held = Section { state: State::Seen, held: Some(part.digest), ..head.clone() };

@@ -97,6 +97,7 @@ impl World {
         Ok(self.apply(decision))
     }
 
+    /// As an admin, or as whoever the act is about: actors are not judged here.
     pub(crate) fn act(&mut self, act: Act) -> Result<Reply, Refusal> {
         self.submit(&Work::Act { actor: Actor::Local(0), act })
     }
