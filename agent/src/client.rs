@@ -205,16 +205,20 @@ fn why(error: &reqwest::Error) -> CallError {
     let mut next = error.source();
     while let Some(cause) = next {
         deepest = cause;
-        let tls = cause.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref()).and_then(|inner| {
-            let inner: &(dyn std::error::Error + 'static) = inner;
-            inner.downcast_ref::<rustls::Error>()
-        });
-        if let Some(tls) = tls.or_else(|| cause.downcast_ref::<rustls::Error>()) {
+        if let Some(tls) = tls_error(cause) {
             return why_tls(tls);
         }
         next = cause.source();
     }
     CallError::Unreachable(if error.is_timeout() { "no answer in time".into() } else { deepest.to_string() })
+}
+
+/// The TLS error that this is or wraps. An I/O error's `source` leaves out what it wraps, and they are nested.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(io) => tls_error(io.get_ref()?),
+        None => error.downcast_ref(),
+    }
 }
 
 fn why_tls(error: &rustls::Error) -> CallError {
