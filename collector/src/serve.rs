@@ -13,8 +13,8 @@ mod memory;
 
 use crate::api::listen::{self, DRAIN, Gate, Port};
 use crate::api::{self, App, AppState};
-use crate::config::Config;
 use crate::cli::exit::{Code, Failure};
+use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::keyring::Keyring;
 use crate::pki::{self, Authority, tls};
@@ -98,10 +98,8 @@ pub async fn start(mut config: Config) -> Result<Running, Failure> {
     prepare(&config.state_dir)?;
     let authority = Authority::open(&config.state_dir.join("pki"), clock::now()).map_err(of_pki)?;
     let certificate = tls::Certificate::new(&authority, &config.names).map_err(of_pki)?;
-    let (agents_tls, web_tls) = (
-        tls::agents(&authority, certificate.clone()).map_err(of_pki)?,
-        tls::web(certificate.clone()).map_err(of_pki)?,
-    );
+    let (agents_tls, web_tls) =
+        (tls::agents(&authority, certificate.clone()).map_err(of_pki)?, tls::web(certificate.clone()).map_err(of_pki)?);
     let fleet = Arc::new(Fleet::default());
     let keyring = Arc::new(Keyring::default());
     let (store, down) = memory::open(&config, &fleet, &keyring).await?;

@@ -46,7 +46,8 @@ mod tests {
     #[tokio::test]
     async fn stopping_waits_for_all() {
         let (mut stopper, stop) = pair();
-        let tasks: Vec<_> = (0..3).map(|_| stop.clone()).map(|mut stop| tokio::spawn(async move { stop.wait().await })).collect();
+        let tasks: Vec<_> =
+            (0..3).map(|_| stop.clone()).map(|mut stop| tokio::spawn(async move { stop.wait().await })).collect();
         drop(stop);
         stopper.stop().await;
         for task in tasks {

@@ -120,6 +120,11 @@ impl From<Denied> for ApiError {
         match denied {
             Denied::Refused(refusal) => refusal.into(),
             Denied::Busy { retry_s } => ApiError::busy(text, retry_s),
+            Denied::Failed(why) => {
+                tracing::error!(why, "a work failed");
+                let text = "this could not be done; the collector's log says why";
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, text)
+            }
             Denied::Down(_) => ApiError::busy("the collector is stopping", RETRY_S),
         }
     }
@@ -127,9 +132,15 @@ impl From<Denied> for ApiError {
 
 impl From<engine::Error> for ApiError {
     fn from(error: engine::Error) -> ApiError {
+        if error == engine::Error::Cursor {
+            return ApiError::bad(
+                "cursor",
+                "not a cursor of this list: use `next` of the page before, or leave it out",
+            );
+        }
         tracing::error!(%error, "a read failed");
         match error {
-            engine::Error::Closed | engine::Error::Full | engine::Error::Raced => {
+            engine::Error::Closed | engine::Error::Full | engine::Error::Raced | engine::Error::Busy(_) => {
                 ApiError::busy("the database cannot answer now", RETRY_S)
             }
             _ => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the database failed; the collector's log says how"),

@@ -1,7 +1,7 @@
 //! Listening: both ports and the admin socket, with words for each way in which that fails.
 
-use crate::config::Config;
 use crate::cli::exit::{Code, Failure};
+use crate::config::Config;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use std::fs;
@@ -113,7 +113,7 @@ mod tests {
         let mode = fs::metadata(&path).expect("a socket").permissions().mode() & 0o777;
         assert_eq!(mode, 0o660);
         let error = socket(&path).await.expect_err("in use");
-        assert!(error.message.contains("another muster answers there"), "{error}");
+        assert!(error.message.contains("another muster answers there"), "{error:?}");
         drop(first);
         socket(&path).await.expect("taken over");
     }
@@ -123,6 +123,6 @@ mod tests {
         let (_held, address) = port("web_listen", ([127, 0, 0, 1], 0).into()).await.expect("a port");
         let error = port("web_listen", address).await.expect_err("in use");
         assert_eq!(error.code, Code::Address);
-        assert!(error.message.starts_with(&format!("web_listen {address}: Address already in use")), "{error}");
+        assert!(error.message.starts_with(&format!("web_listen {address}: Address already in use")), "{error:?}");
     }
 }

@@ -1,10 +1,10 @@
 //! The database, and what of it is held in memory from the start on.
 
 use crate::cli::exit::{Code, Failure};
+use crate::clock;
 use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::keyring::Keyring;
-use crate::clock;
 use crate::store::{Options, Store, engine, read};
 use std::sync::Arc;
 use tokio::sync::oneshot;
