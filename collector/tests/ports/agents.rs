@@ -1,0 +1,97 @@
+//! The agents' port: who gets in, and what ends it.
+
+use crate::house::{House, beat, csr, key};
+use collector::work::Act;
+use rcgen::CertificateParams;
+use serde_json::{Value, json};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_certificate_of_ours_there_is_no_answer() {
+    let house = House::open("").await;
+    let other = House::open("").await;
+    let url = house.agents("/v1/settings");
+    assert!(house.stranger().get(&url).send().await.is_err());
+    let own = key();
+    let certificate = CertificateParams::default().self_signed(&own).expect("self-signed").pem();
+    assert!(house.client(&certificate, &own).get(&url).send().await.is_err());
+    let foreign = other.agent().await;
+    assert!(house.client(&foreign.certificate, &foreign.key).get(&url).send().await.is_err());
+    let ours = house.agent().await;
+    assert_eq!(ours.client.get(&url).send().await.expect("an answer").status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_reaches_its_three_routes_and_nothing_else() {
+    let house = House::open("").await;
+    let agent = house.agent().await;
+    let document: Value = serde_json::from_str(&house.running.app.document).expect("JSON");
+    let mut reached = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("operations").keys() {
+            let method = method.to_ascii_uppercase().parse().expect("a method");
+            let url = house.agents(&path.replace(['{', '}'], ""));
+            let answer = agent.client.request(method, url).send().await.expect("an answer");
+            if answer.status() != 404 {
+                reached.push(path.clone());
+            }
+        }
+    }
+    assert_eq!(reached, ["/v1/checkin", "/v1/renew", "/v1/settings"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_bites_on_the_next_request() {
+    let house = House::open("short_times = true\n[agents]\ncheckin_s = 1").await;
+    let agent = house.agent().await;
+    assert_eq!(agent.check_in(&house, &beat()).await.status(), 200);
+    house.act(Act::Revoke { agent: agent.id.parse().expect("an id"), reason: "lost".into() }).await;
+    // The client keeps its connection; a new one resumes its session.
+    assert_eq!(agent.check_in(&house, &beat()).await.status(), 403);
+    let anew = house.client(&agent.certificate, &agent.key);
+    assert_eq!(anew.get(house.agents("/v1/settings")).send().await.expect("an answer").status(), 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_superseded_certificate_means_two_machines() {
+    let house = House::open("").await;
+    let agent = house.agent().await;
+    let next = key();
+    let url = house.agents("/v1/renew");
+    let answer = agent.client.post(&url).json(&json!({"csr": csr(&next)})).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let identity: Value = answer.json().await.expect("JSON");
+    assert_eq!((&identity["agent"], &identity["generation"]), (&json!(agent.id), &json!(2)));
+    // Until the new one is used the old one is good: the answer might have been lost.
+    assert_eq!(agent.check_in(&house, &beat()).await.status(), 200);
+    let renewed = house.client(identity["certificate"].as_str().expect("PEM"), &next);
+    let settings = house.agents("/v1/settings");
+    assert_eq!(renewed.get(&settings).send().await.expect("an answer").status(), 200);
+    assert_eq!(agent.check_in(&house, &beat()).await.status(), 403);
+    let member = house.running.app.fleet.member(agent.id.parse().expect("an id")).expect("a member");
+    assert_eq!(member.state.name(), "quarantined");
+    // Quarantined ones are still listened to.
+    assert_eq!(renewed.get(&settings).send().await.expect("an answer").status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_speaks_is_not_said_in_a_body() {
+    let house = House::open("").await;
+    let agent = house.agent().await;
+    for (name, value) in [("agent_id", json!("../B")), ("asset_id", json!(null)), ("actor", json!({}))] {
+        let mut body = beat();
+        body[name] = value;
+        assert_eq!(agent.check_in(&house, &body).await.status(), 400, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beat_is_answered_and_wants_what_is_not_held() {
+    let house = House::open("").await;
+    let agent = house.agent().await;
+    let answer: Value = agent.check_in(&house, &beat()).await.json().await.expect("JSON");
+    assert_eq!(answer["want"], json!(["*"]));
+    let next_s = answer["next_s"].as_u64().expect("a number");
+    assert!((150..=450).contains(&next_s), "{next_s}");
+    let heard = house.running.app.fleet.heard(agent.id.parse().expect("an id"));
+    assert!(heard.is_some());
+}
