@@ -58,6 +58,11 @@ pub struct Budget {
     people: Arc<Semaphore>,
 }
 
+/// What is read of a body that is too large, before it is refused.
+const DISCARD_BYTES: usize = 2 * 1024 * 1024;
+/// For how long.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
+
 impl Default for Budget {
     fn default() -> Budget {
         let all = BUDGET_BYTES / PERMIT_BYTES;
@@ -122,6 +127,7 @@ fn is_zstd(headers: &HeaderMap, allowed: Allowed) -> Result<bool, ApiError> {
 async fn receive(mut body: Body, limit_bytes: usize, permits: &mut Permits) -> Result<Vec<u8>, ApiError> {
     let told = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if told > limit_bytes {
+        discard(body).await;
         return Err(too_large("body_compressed_bytes", limit_bytes));
     }
     permits.grow(told.max(PERMIT_BYTES))?;
@@ -137,6 +143,7 @@ async fn receive(mut body: Body, limit_bytes: usize, permits: &mut Permits) -> R
         let frame = frame.map_err(|_| ApiError::bad("body", "the body ended early"))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > limit_bytes {
+            discard(body).await;
             return Err(too_large("body_compressed_bytes", limit_bytes));
         }
         if bytes.len() + data.len() > room {
@@ -150,6 +157,22 @@ async fn receive(mut body: Body, limit_bytes: usize, permits: &mut Permits) -> R
             return Err(too_slow());
         }
     }
+}
+
+/// Reads on for a while without keeping anything: whoever sends a little too much then hears why, instead of
+/// finding the connection closed under the body.
+async fn discard(mut body: Body) {
+    let mut left = DISCARD_BYTES;
+    let drain = async {
+        while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len()));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Too slow is no reason to wait: the answer is the same.
+    let _ = tokio::time::timeout(DISCARD_TIME, drain).await;
 }
 
 /// Decompresses one zstd frame; `grow` is asked for memory before each step.

@@ -39,6 +39,7 @@ pub const PROCESS: Process = Process {
             "resolved",
             &[Need::Code(&["auto_cleared"]), Need::Text],
         ),
+        Move::rule(&["resolved"], "closed", &[Need::Reason]),
         Move::rule(&["resolved"], "new", &[Need::Reason]),
         Move::rule(&["resolved"], "in_progress", &[Need::Reason, Need::Assignee]),
     ],

@@ -144,6 +144,10 @@ impl Desk<'_> {
         if let Some(before) = before {
             let pair = (End::Ticket(id), Rel::Recurs, End::Ticket(before.id));
             links::tie(&OPENS, pair, self.context, self.decision);
+            if before.state == "resolved" {
+                // Reopened now, it would be a second open incident for the same fault.
+                self.go(&OPENS, &before, "closed", "the fault came back as a new incident", &BTreeMap::new());
+            }
         }
     }
 

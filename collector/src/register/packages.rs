@@ -46,7 +46,7 @@ pub fn change(part: &Part, held: Option<&Software>) -> Option<Packages> {
         Rows::Whole(put) => (put, held.touched.keys().collect(), true),
     };
     let new: BTreeMap<&str, &Item> = put.iter().map(|item| (item.key.as_str(), item)).collect();
-    if new.len() != put.len() || !del.iter().all(|key| held.touched.contains_key(*key)) {
+    if new.len() != put.len() {
         return None;
     }
     let others: &[(i64, Digest)] = if whole { &[] } else { &held.others };

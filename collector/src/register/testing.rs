@@ -103,9 +103,11 @@ impl World {
     }
 
     pub(crate) fn load(&self, needs: &Needs) -> Known {
-        let mut known = Known::default();
-        known.agent = needs.agent.and_then(|id| self.agents.get(&id)).cloned();
-        known.heard = needs.agent.and_then(|id| self.heard.get(&id)).copied();
+        let mut known = Known {
+            agent: needs.agent.and_then(|id| self.agents.get(&id)).cloned(),
+            heard: needs.agent.and_then(|id| self.heard.get(&id)).copied(),
+            ..Known::default()
+        };
         let own = known.agent.as_ref().and_then(|agent| agent.asset);
         if let Some(own) = own {
             known.own = self.candidate(own);
@@ -345,7 +347,8 @@ impl Machine {
             let put: Vec<Item> =
                 rows.iter().filter(|(key, item)| old.get(*key) != Some(item)).map(|(_, item)| item.clone()).collect();
             let del: Vec<String> = old.keys().filter(|key| !rows.contains_key(*key)).cloned().collect();
-            let delta = !whole && !(put.is_empty() && del.is_empty());
+            let changed = !put.is_empty() || !del.is_empty();
+            let delta = changed && !whole;
             sections.push(Part {
                 section: name.clone(),
                 state,

@@ -90,8 +90,8 @@ pub fn revoke_api(actor: &Actor, token: &ApiToken) -> Result<Decision, Refusal> 
 }
 
 fn lives(field: &str, seconds: i64, at_most: i64) -> Result<(), Refusal> {
-    if seconds <= 0 || seconds > at_most {
-        return Err(Refusal::invalid(field, format!("1 to {at_most} seconds ({} days)", at_most / 86_400)));
+    if seconds > at_most {
+        return Err(Refusal::invalid(field, format!("at most {at_most} seconds ({} days)", at_most / 86_400)));
     }
     Ok(())
 }
