@@ -13,7 +13,7 @@ use crate::net::neighbourhood;
 use crate::pki::proof::{self, Requested};
 use crate::secret::{self, Prefix};
 use crate::store::Denied;
-use crate::work::{Act, Reply, Work};
+use crate::work::{Act, Refusal, Reply, Work};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -138,6 +138,8 @@ async fn grant(app: &App, work: Work, requested: &Requested) -> Result<Response,
             Ok((StatusCode::ACCEPTED, Json(pending)).into_response())
         }
         Ok(other) => Err(unexpected(&other)),
+        // Only who proved to hold an agent's key hears more: that its certificate is still good.
+        Err(Denied::Refused(Refusal::Conflict(why))) => Err(Denied::Refused(Refusal::Conflict(why)).into()),
         Err(Denied::Refused(_)) => Ok(refused()),
         Err(denied) => Err(denied.into()),
     }

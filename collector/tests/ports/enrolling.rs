@@ -3,6 +3,7 @@
 use crate::house::{House, csr, key};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use collector::secret::{self, Prefix};
 use rcgen::SigningKey as _;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -45,7 +46,8 @@ async fn every_refusal_looks_the_same() {
     let expired = house.token(1, -1, None).await;
     let elsewhere = house.token(1, 600, Some("192.0.2.0/24")).await;
     let good = house.token(1, 600, None).await;
-    let wrong = format!("mjt_{}", &good[4..].replace('A', "B"));
+    let id = secret::parse(Prefix::Join, &good).expect("a token").id;
+    let wrong = secret::make(Prefix::Join, id).expect("another secret").text.to_string();
     let mut bodies = Vec::new();
     for token in [&expired, &elsewhere, &wrong, "mjt_x", "'; drop table agent; --"] {
         let answer = house.enroll(token, &key()).await;
