@@ -13,16 +13,27 @@
 //! | admin socket | [`ROUTES`] | the kernel's peer credentials |
 
 pub mod agent;
+pub mod agents;
+pub mod asset_views;
+pub mod assets;
 pub mod auth;
 pub mod body;
 mod checkin;
 pub mod enroll;
+pub mod events;
 pub mod input;
+pub mod join_tokens;
 pub mod limits;
+pub mod links;
 pub mod listen;
 pub mod openapi;
+pub mod page;
 pub mod problem;
 pub mod rate;
+pub mod software;
+pub mod ticket_views;
+pub mod tickets;
+pub mod tokens;
 pub mod web;
 
 use crate::config::{Config, Limits};
@@ -124,5 +135,15 @@ pub struct Resource {
 }
 
 /// Every resource of the web port and the admin socket: one line each, in the order of the document.
-pub const ROUTES: &[Resource] =
-    &[Resource { name: "meta", routes: openapi::routes }, Resource { name: "enroll", routes: enroll::routes }];
+pub const ROUTES: &[Resource] = &[
+    Resource { name: "assets", routes: assets::routes },
+    Resource { name: "software", routes: software::routes },
+    Resource { name: "agents", routes: agents::routes },
+    Resource { name: "join tokens", routes: join_tokens::routes },
+    Resource { name: "tickets", routes: tickets::routes },
+    Resource { name: "links", routes: links::routes },
+    Resource { name: "events", routes: events::routes },
+    Resource { name: "tokens", routes: tokens::routes },
+    Resource { name: "enroll", routes: enroll::routes },
+    Resource { name: "meta", routes: openapi::routes },
+];

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 pub enum Verb {
     /// Make a token for a tool or a person.
     #[command(
-        after_help = "Scopes: assets:read assets:write software:read tickets:read tickets:write events:read agents:read agents:enroll agents:approve agents:revoke tokens:admin\n\nExamples:\n  muster token create cmdb-sync --scope assets:read --scope tickets:read --file token\n  muster token create desk --scope tickets:write --ttl 90d --cidr 192.0.2.0/24 > token"
+        after_help = "Scopes: assets:read assets:write software:read tickets:read tickets:write audit:read agents:read agents:enroll agents:approve agents:revoke users:admin\n\nExamples:\n  muster token create cmdb-sync --scope assets:read --scope tickets:read --file token\n  muster token create desk --scope tickets:write --ttl 90d --cidr 192.0.2.0/24 > token"
     )]
     Create {
         /// What it is for.

@@ -20,7 +20,7 @@ mod codec;
 mod disk;
 pub mod engine;
 mod journal;
-mod load;
+pub mod load;
 mod open;
 pub mod page;
 pub mod read;

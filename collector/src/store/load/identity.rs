@@ -26,6 +26,11 @@ pub fn own(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> Result<
     Ok(())
 }
 
+/// An asset with what it is known by.
+pub fn by_asset(source: &mut Source<'_>, id: AssetId) -> Result<Option<Candidate>, Error> {
+    asset::by_id(source.engine, id)?.map(|asset| candidate(source, asset)).transpose()
+}
+
 /// How many assets hold each identifier, and those assets, the rarest identifiers first.
 pub fn candidates(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> Result<(), Error> {
     let own = known.own.as_ref().map(|own| own.asset.id);

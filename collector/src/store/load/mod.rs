@@ -10,8 +10,9 @@ use super::engine::{Engine, Error};
 use super::journal::Journal;
 use super::table::software::Dictionary;
 use super::table::{agent, asset, fault, section, token};
+use crate::register::model::Candidate;
 use crate::work::{Known, Needs};
-use shared::id::AgentId;
+use shared::id::{AgentId, AssetId};
 use shared::unit::At;
 
 /// What loading reads from, beside the needs.
@@ -56,6 +57,21 @@ pub fn load(source: &mut Source<'_>, needs: &Needs) -> Result<Known, Error> {
     }
     tokens(source.engine, needs, &mut known)?;
     Ok(known)
+}
+
+/// What an asset's identity is explained from: its own evidence, and the assets that share some of it.
+///
+/// # Errors
+/// [`Error`].
+pub fn identity(engine: &mut dyn Engine, id: AssetId, now: At) -> Result<Option<(Candidate, Known)>, Error> {
+    let mut source =
+        Source { engine, dictionary: &mut Dictionary::default(), journal: &Journal::default(), heard: &|_| None, now };
+    let Some(own) = identity::by_asset(&mut source, id)? else { return Ok(None) };
+    let needs = Needs { evidence: own.evidence.clone(), ..Needs::default() };
+    let mut known = Known::default();
+    identity::candidates(&mut source, &needs, &mut known)?;
+    known.candidates.retain(|candidate| candidate.asset.id != id);
+    Ok(Some((own, known)))
 }
 
 fn tokens(engine: &mut dyn Engine, needs: &Needs, known: &mut Known) -> Result<(), Error> {

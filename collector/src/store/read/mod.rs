@@ -23,6 +23,8 @@ pub enum Text {
     Starts(String),
     /// Somewhere in it.
     Has(String),
+    /// All of it, where `*` stands for anything.
+    Glob(String),
 }
 
 impl Text {
@@ -42,6 +44,7 @@ impl Text {
             Text::Is(text) => escaped(text),
             Text::Starts(text) => format!("{}%", escaped(text)),
             Text::Has(text) => format!("%{}%", escaped(text)),
+            Text::Glob(text) => text.split('*').map(escaped).collect::<Vec<_>>().join("%"),
         }
     }
 }

@@ -1,0 +1,104 @@
+//! `/v1/events`: the journal, as it is or as it comes.
+
+use super::input::Params;
+use super::page::{Listed, page};
+use super::{ApiError, App};
+use crate::event::Entry;
+use crate::store::read::events::{self, EventFilter};
+use crate::tell;
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::time::Duration;
+use tokio::time::Instant;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Seconds that a long poll may wait.
+const WAIT_S: u64 = 30;
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// Which events.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Only those after this number: what a follower has seen.
+    after: Option<u64>,
+    /// Only those about this: `asset:ID`, `ticket:ID`, `agent:ID`, `join_token:ID`, `api_token:ID`.
+    subject: Option<String>,
+    /// Only those by this actor: `local:UID`, `token:ID`, `agent:ID`, `join:ID`, `rule:NAME`.
+    actor: Option<String>,
+    /// Only of this kind: `fault_raised` …
+    kind: Option<String>,
+    /// Wait up to so many seconds, at most 30, until there is one.
+    wait_s: Option<u64>,
+    /// `next` of the page before; the same as `after`.
+    cursor: Option<u64>,
+    /// Rows of a page, at most 500.
+    limit: Option<usize>,
+}
+
+/// One line of the journal.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct EventView {
+    /// Its number: without holes, in the order of commits. An idempotency key for whoever acts on it.
+    pub seq: u64,
+    /// When, by the collector's clock, in microseconds since 1970-01-01T00:00:00Z.
+    pub at: i64,
+    /// Who.
+    pub actor: String,
+    /// What it has in common with the events of the same work.
+    pub cause: String,
+    /// What it is about.
+    pub subjects: Vec<String>,
+    /// What happened, for programs; `kind` says which fields there are.
+    pub event: Value,
+    /// What happened, for people, in one line.
+    pub text: String,
+}
+
+/// The view of an entry.
+pub fn event_view(entry: Entry) -> EventView {
+    EventView {
+        seq: entry.seq,
+        at: entry.at.0,
+        actor: entry.actor,
+        cause: entry.cause.to_string(),
+        subjects: entry.subjects,
+        text: tell::told(&entry.event),
+        event: serde_json::to_value(&entry.event).unwrap_or_default(),
+    }
+}
+
+/// Events, oldest first. To follow: ask with `after` the last number seen, and `wait_s`.
+#[utoipa::path(get, path = "/v1/events", operation_id = "events", params(Filter), security(("token" = ["audit:read"])),
+    responses((status = 200, body = Listed<EventView>)))]
+async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<Json<Listed<EventView>>, ApiError> {
+    let rows = page(None, params.limit).rows();
+    let filter = EventFilter {
+        after: params.cursor.max(params.after),
+        subject: params.subject,
+        actor: params.actor,
+        kinds: params.kind.into_iter().collect(),
+        ..EventFilter::default()
+    };
+    let until = Instant::now() + Duration::from_secs(params.wait_s.unwrap_or(0).min(WAIT_S));
+    let mut head = app.store.head();
+    let entries = loop {
+        // Marked as seen before the read: what is committed meanwhile wakes the wait at once.
+        head.borrow_and_update();
+        let asked = filter.clone();
+        let entries = app.store.read(move |engine| events::list(engine, &asked, rows)).await?;
+        if !entries.is_empty() || !matches!(tokio::time::timeout_at(until, head.changed()).await, Ok(Ok(()))) {
+            break entries;
+        }
+    };
+    let next = entries.last().filter(|_| entries.len() == rows).map(|entry| entry.seq.to_string());
+    Ok(Json(Listed { items: entries.into_iter().map(event_view).collect(), next }))
+}

@@ -1,0 +1,93 @@
+//! `/v1/links`: what belongs together.
+
+use super::asset_views::{LinkView, link_view};
+use super::auth::Principal;
+use super::input::{Body, Params, PathId};
+use super::page::{Listed, page};
+use super::{ApiError, App};
+use crate::desk::model::{End, Rel};
+use crate::store::read::links;
+use crate::work::{Act, Reply, Work};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use shared::id::LinkId;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The routes of this file.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(remove))
+}
+
+/// Which links.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// With this at either end: `asset:ID`, `ticket:ID`, `jira:OPS-12`, or a URL.
+    end: Option<String>,
+    /// Of this kind.
+    rel: Option<String>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Rows of a page, at most 500.
+    limit: Option<usize>,
+}
+
+fn end(field: &str, text: &str) -> Result<End, ApiError> {
+    text.parse().map_err(|why: String| ApiError::bad(field, why))
+}
+
+fn rel(text: &str) -> Result<Rel, ApiError> {
+    let all = || Rel::ALL.iter().map(|rel| rel.name()).collect::<Vec<_>>().join(", ");
+    Rel::of(text).ok_or_else(|| ApiError::bad("rel", format!("one of {}", all())))
+}
+
+/// Links.
+#[utoipa::path(get, path = "/v1/links", operation_id = "links", params(Filter), security(("token" = ["tickets:read"])),
+    responses((status = 200, body = Listed<LinkView>)))]
+async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<Json<Listed<LinkView>>, ApiError> {
+    let of = params.end.as_deref().map(|text| end("end", text)).transpose()?;
+    let rel = params.rel.as_deref().map(rel).transpose()?;
+    let page = page(params.cursor, params.limit);
+    let rows = app.store.read(move |engine| links::list(engine, of.as_ref(), rel, &page)).await?;
+    Ok(Json(Listed::of(rows, link_view)))
+}
+
+/// Two things to link.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct New {
+    /// The first end.
+    from: String,
+    /// affects, caused_by, duplicates, resolves, implements, fulfils, depends_on, attached_to, recurs, relates, tracked_by.
+    rel: String,
+    /// The second end.
+    to: String,
+}
+
+/// Links two things. Linking them again is no error and gives the link that is there.
+#[utoipa::path(post, path = "/v1/links", operation_id = "link", request_body = New, security(("token" = ["tickets:write"])),
+    responses((status = 201, body = LinkView)))]
+async fn add(State(app): State<App>, principal: Principal, Body(new): Body<New>) -> Result<Response, ApiError> {
+    let act = Act::AddLink { from: end("from", &new.from)?, rel: rel(&new.rel)?, to: end("to", &new.to)? };
+    match app.store.submit(Work::Act { actor: principal.actor, act }).await? {
+        Reply::Link(link) => Ok((StatusCode::CREATED, Json(link_view(link))).into_response()),
+        _ => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "no link came back")),
+    }
+}
+
+/// Takes a link away.
+#[utoipa::path(delete, path = "/v1/links/{id}", operation_id = "unlink", params(("id" = String, Path)),
+    security(("token" = ["tickets:write"])), responses((status = 204)))]
+async fn remove(
+    State(app): State<App>,
+    principal: Principal,
+    PathId(link): PathId<LinkId>,
+) -> Result<StatusCode, ApiError> {
+    app.store.submit(Work::Act { actor: principal.actor, act: Act::RemoveLink { link } }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,79 @@
+//! Lists, and the parameters that every list takes. Does not know any resource.
+
+use super::ApiError;
+use crate::store::page::{Page, Rows};
+use crate::store::read::Text;
+use serde::Serialize;
+use shared::unit::At;
+
+/// One page of a list.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Listed<T> {
+    /// The rows of this page.
+    pub items: Vec<T>,
+    /// To be given as `cursor` for the next page; null at the end.
+    pub next: Option<String>,
+}
+
+impl<T> Listed<T> {
+    /// A page, each row as `view` shows it.
+    pub fn of<R>(rows: Rows<R>, view: impl FnMut(R) -> T) -> Listed<T> {
+        Listed { items: rows.rows.into_iter().map(view).collect(), next: rows.next }
+    }
+}
+
+/// Which page is wanted.
+pub fn page(cursor: Option<String>, limit: Option<usize>) -> Page {
+    Page { after: cursor, limit }
+}
+
+/// A text to be equal, in either case; `*` stands for anything.
+pub fn whole(text: String) -> Text {
+    if text.contains('*') { Text::Glob(text) } else { Text::Is(text) }
+}
+
+/// A text to be found anywhere, in either case; with `*` the whole must match.
+pub fn part(text: String) -> Text {
+    if text.contains('*') { Text::Glob(text) } else { Text::Has(text) }
+}
+
+/// A moment: RFC 3339, or how long ago (`90s`, `15m`, `2h`, `7d`).
+///
+/// # Errors
+/// 400, naming the parameter.
+pub fn moment(field: &str, text: &str, now: At) -> Result<At, ApiError> {
+    if let Some(seconds) = span(text) {
+        return Ok(now.plus_secs(-seconds));
+    }
+    text.parse::<jiff::Timestamp>()
+        .map(|timestamp| At(timestamp.as_microsecond()))
+        .map_err(|_| ApiError::bad(field, "write 2h, 7d, or a time such as 2026-01-31T12:00:00Z"))
+}
+
+fn span(text: &str) -> Option<i64> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number = number.parse::<i64>().ok().filter(|number| (0..=1_000_000_000).contains(number))?;
+    let unit_s = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    Some(number * unit_s)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_read() {
+        let now = At::from_secs(1_000_000);
+        assert_eq!(moment("x", "2h", now), Ok(At::from_secs(992_800)));
+        assert_eq!(moment("x", "1970-01-01T00:00:01Z", now), Ok(At::from_secs(1)));
+        for text in ["", "h", "-1h", "1w", "yesterday", "é"] {
+            assert!(moment("x", text, now).is_err(), "{text:?}");
+        }
+    }
+}
