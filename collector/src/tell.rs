@@ -71,12 +71,12 @@ fn assets(event: &Event) -> Option<String> {
         }
         Event::Baseline { sections } => {
             let rows: u64 = sections.values().sum();
-            format!(
-                "first report: {rows} {} in {} {}",
-                plural(rows, "fact"),
-                sections.len(),
-                plural(sections.len(), "section")
-            )
+            let names = sections.keys().map(String::as_str).collect::<Vec<_>>();
+            if names.len() > NAMES {
+                format!("first report: {rows} {} in {} sections", plural(rows, "fact"), names.len())
+            } else {
+                format!("told for the first time: {} ({rows} {})", names.join(", "), plural(rows, "fact"))
+            }
         }
         Event::AssetChanged { changed } => changes(changed),
         Event::AssetEdited { changed } => format!("edited: {}", changes(changed)),
@@ -98,7 +98,7 @@ fn assets(event: &Event) -> Option<String> {
             format!("{section}: {left} of {rows} rows left; waiting for the next report to confirm it")
         }
         Event::FaultRaised { fault } => {
-            format!("{} {}: {}", fault.severity, named_fault(&fault.check, &fault.resource), fault.detail)
+            format!("{} fault: {}", fault.severity, fault.detail)
         }
         Event::FaultCleared { fault } => format!("{} has passed", named_fault(&fault.check, &fault.resource)),
         _ => return None,

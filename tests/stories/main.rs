@@ -1,0 +1,5 @@
+//! Stories: what users do, on the real binaries.
+
+mod bad_input;
+mod mission;
+mod restart;
