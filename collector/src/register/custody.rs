@@ -109,7 +109,8 @@ pub fn resolve(actor: &Actor, agent: &Agent, how: Resolution, reason: &str) -> R
     let anew = Agent {
         rev: agent.rev + 1,
         state: AgentState::Active,
-        reason: String::new(),
+        // An agent that says that it moved goes on saying so; this is why it is heard all the same.
+        reason: reason.to_owned(),
         stream: None,
         seq: 0,
         record: Digest::default(),

@@ -166,6 +166,16 @@ fn a_clone_that_notices_says_so() {
     machine.moved = true;
     machine.check_in(&mut world).expect("held");
     assert_eq!(world.agents[&machine.agent].state, AgentState::Quarantined);
+    // A person keeps it: that it goes on saying so is no news.
+    let keep = Act::Resolve { agent: machine.agent, how: Resolution::Keep, reason: "a new board".into() };
+    world.act(keep).expect("resolved");
+    machine.settle(&mut world);
+    assert_eq!(world.agents[&machine.agent].reason, "a new board");
+    machine.moved = false;
+    machine.settle(&mut world);
+    machine.moved = true;
+    machine.check_in(&mut world).expect("held");
+    assert_eq!(world.agents[&machine.agent].state, AgentState::Quarantined);
 }
 
 #[test]
