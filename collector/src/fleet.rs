@@ -19,6 +19,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub struct Member {
     /// Whether it may speak.
     pub state: AgentState,
+    /// A person decided to keep it although it says that its machine is another one.
+    pub kept: bool,
     /// Fingerprint of the key in use.
     pub current: Option<String>,
     /// Fingerprint of the key that was handed out and not used yet.
@@ -54,6 +56,7 @@ impl Member {
     fn of(agent: &Agent, heard: Option<At>) -> Member {
         Member {
             state: agent.state,
+            kept: agent.state == AgentState::Active && !agent.reason.is_empty(),
             current: agent.current.as_ref().map(|cert| cert.fingerprint.clone()),
             next: agent.next.as_ref().map(|cert| cert.fingerprint.clone()),
             stream: agent.stream,

@@ -60,6 +60,12 @@ async fn admit(app: &App, peer: &AgentPeer) -> Result<Member, ApiError> {
     let member = app.fleet.member(peer.agent).ok_or_else(|| barred("unknown"))?;
     match member.state {
         AgentState::Active | AgentState::Quarantined => {}
+        // It proves that it has its key, so the machine that took its place may be the copy.
+        AgentState::Superseded => {
+            let detail = format!("it was superseded and speaks from {}", peer.address.ip());
+            submit(app, peer.agent, Act::Forked { agent: peer.agent, detail }).await?;
+            return Err(barred("quarantined"));
+        }
         state => return Err(barred(state.name())),
     }
     match member.key(&peer.fingerprint) {

@@ -72,7 +72,7 @@ struct Told {
 async fn beat(app: &App, peer: &AgentPeer, member: &Member, said: &CheckIn) -> Result<Told, ApiError> {
     let agent = peer.agent;
     let speaks = member.state == AgentState::Active;
-    if speaks && said.moved {
+    if speaks && said.moved && !member.kept {
         let detail = "the agent says that its machine is another one".to_owned();
         submit(app, agent, Act::Forked { agent, detail }).await?;
     } else if speaks && (app.fleet.waits(agent) || (member.goodbye.is_some() && said.goodbye.is_none())) {

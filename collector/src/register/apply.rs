@@ -298,10 +298,11 @@ impl<'a> Round<'a> {
                 }
                 Outcome::Head(head) => head,
                 Outcome::Rows(head, change) => {
-                    if first {
-                        baseline.insert(name.clone(), head.rows);
-                    } else {
+                    if !first {
                         events.extend(told(name, change, asset));
+                    } else if self.agent.asset.is_none() || name != evidence::SECTION {
+                        // Evidence told anew, after a person's decision, is nothing new to people.
+                        baseline.insert(name.clone(), head.rows);
                     }
                     self.decision.rows.extend(rows(asset.id, name, change, old.is_none()));
                     head

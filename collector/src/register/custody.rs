@@ -14,12 +14,15 @@ const REASON_BYTES: usize = 2048;
 ///
 /// # Errors
 /// [`Refusal::Barred`]: it may not speak anyway.
-pub fn forked(agent: &Agent, detail: &str) -> Result<Decision, Refusal> {
+pub fn forked(agent: &Agent, detail: &str, known: &Known) -> Result<Decision, Refusal> {
     if matches!(agent.state, AgentState::Revoked | AgentState::Pending) {
         return Err(Refusal::Barred(agent.state.name()));
     }
     let mut decision = Decision::new(Reply::Done);
-    quarantine::put(agent, "fork", detail, &mut decision);
+    match agent.state {
+        AgentState::Superseded => quarantine::both(agent, known, &mut decision),
+        _ => quarantine::put(agent, "fork", detail, &mut decision),
+    }
     Ok(decision)
 }
 
@@ -106,7 +109,8 @@ pub fn resolve(actor: &Actor, agent: &Agent, how: Resolution, reason: &str) -> R
     let anew = Agent {
         rev: agent.rev + 1,
         state: AgentState::Active,
-        reason: String::new(),
+        // An agent that says that it moved goes on saying so; this is why it is heard all the same.
+        reason: reason.to_owned(),
         stream: None,
         seq: 0,
         record: Digest::default(),
@@ -116,7 +120,12 @@ pub fn resolve(actor: &Actor, agent: &Agent, how: Resolution, reason: &str) -> R
     let next = match how {
         Resolution::Keep => {
             // Its hardware may contradict what is held; the person says that it is right all the same.
-            decision.rows.extend(agent.asset.map(|asset| Row::Evidence(asset, Vec::new())));
+            // What it is known by is told anew, and taken as it comes.
+            let forgotten = agent.asset.map(|asset| {
+                let section = shared::evidence::SECTION.to_owned();
+                [Row::Evidence(asset, Vec::new()), Row::DropSection { asset, section }]
+            });
+            decision.rows.extend(forgotten.into_iter().flatten());
             anew
         }
         Resolution::Split => Agent { asset: None, ..anew },

@@ -62,3 +62,36 @@ fn changes(old: &Declared, new: &Declared) -> Vec<Changed> {
     .map(|(field, from, to)| Changed { field: field.to_owned(), from, to })
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use crate::event::Event;
+    use crate::work::{Act, AssetEdit, Refusal};
+
+    #[test]
+    fn declared_columns_are_checked_and_told() {
+        let mut world = World::new();
+        let mut machine = laptop(world.enrolled("host-1"), 1);
+        machine.settle(&mut world);
+        world.told();
+        let asset = world.asset_of(machine.agent);
+        let mut edit = |rev, edit| world.act(Act::EditAsset { asset, rev, edit });
+        let owner = AssetEdit { owner: Some(Some("ann".into())), criticality: Some(Some(2)), ..AssetEdit::default() };
+        assert!(matches!(edit(Some(7), owner.clone()), Err(Refusal::Stale { rev: 1, .. })));
+        for bad in [
+            AssetEdit { tag: Some(Some("a\nb".into())), ..AssetEdit::default() },
+            AssetEdit { tag: Some(Some("x".repeat(513))), ..AssetEdit::default() },
+            AssetEdit { criticality: Some(Some(5)), ..AssetEdit::default() },
+        ] {
+            assert!(matches!(edit(None, bad), Err(Refusal::Invalid { .. })));
+        }
+        edit(Some(1), owner.clone()).expect("edited");
+        // The same again changes nothing and is not told.
+        edit(Some(2), owner).expect("as it was");
+        let told = world.told();
+        let [Event::AssetEdited { changed }] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!(changed.iter().map(|one| one.field.as_str()).collect::<Vec<_>>(), ["owner", "criticality"]);
+        assert_eq!((world.assets[&asset].rev, world.assets[&asset].declared.criticality), (2, Some(2)));
+    }
+}

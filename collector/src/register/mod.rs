@@ -88,7 +88,7 @@ pub fn decide(actor: &Actor, act: &Act, known: &Known, context: &mut Context) ->
         Act::Recover { agent: id, old, generation, fingerprint } => {
             admit::recover(agent(id)?, old, *generation, fingerprint, context)
         }
-        Act::Forked { agent: id, detail } => custody::forked(agent(id)?, detail),
+        Act::Forked { agent: id, detail } => custody::forked(agent(id)?, detail, known),
         Act::Beat { agent: id } => custody::beat(agent(id)?, known, context),
         Act::Goodbye { agent: id, why } => custody::goodbye(agent(id)?, *why),
         Act::Revoke { agent: id, reason } => custody::revoke(actor, agent(id)?, reason),

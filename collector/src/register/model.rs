@@ -142,7 +142,7 @@ pub struct Agent {
     pub rev: u64,
     /// Whether it may speak.
     pub state: AgentState,
-    /// Why it is in that state, for people; empty when active.
+    /// Why it is in that state, for people; when active, why a person kept it, until it no longer says that it moved, else empty.
     pub reason: String,
     /// What the machine called itself when it enrolled.
     pub name: String,

@@ -168,3 +168,6 @@ fn items(rows: Rows<'_>, old: &Items) -> Option<Items> {
     new.extend(put.iter().map(|item| (item.key.clone(), item.clone())));
     Some(new)
 }
+
+#[cfg(test)]
+mod tests;

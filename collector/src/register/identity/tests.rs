@@ -4,6 +4,7 @@ use super::super::testing::*;
 use super::*;
 use crate::event::Event;
 use crate::register::model::*;
+use crate::work::{Act, Refusal, Resolution};
 use shared::evidence::Kind::*;
 use shared::fact::Item;
 use shared::id::AgentId;
@@ -162,6 +163,16 @@ fn a_cloned_disk_quarantines_its_key_and_changes_nothing() {
 fn a_clone_that_notices_says_so() {
     let mut world = World::new();
     let mut machine = started(&mut world, 1);
+    machine.moved = true;
+    machine.check_in(&mut world).expect("held");
+    assert_eq!(world.agents[&machine.agent].state, AgentState::Quarantined);
+    // A person keeps it: that it goes on saying so is no news.
+    let keep = Act::Resolve { agent: machine.agent, how: Resolution::Keep, reason: "a new board".into() };
+    world.act(keep).expect("resolved");
+    machine.settle(&mut world);
+    assert_eq!(world.agents[&machine.agent].reason, "a new board");
+    machine.moved = false;
+    machine.settle(&mut world);
     machine.moved = true;
     machine.check_in(&mut world).expect("held");
     assert_eq!(world.agents[&machine.agent].state, AgentState::Quarantined);
@@ -375,4 +386,47 @@ fn an_identity_is_explained() {
     let [line] = weighed.lines.as_slice() else { panic!("{weighed:?}") };
     assert_eq!((line.asset, line.score), (world.asset_of(twin.agent), 20));
     assert!(line.why.starts_with("score 20: same system_serial LENOVO|20XW|PF000001 (4)"), "{}", line.why);
+}
+
+#[test]
+fn a_person_may_keep_split_or_enroll_anew_what_was_quarantined() {
+    let resolved = |how| {
+        let mut world = World::new();
+        let mut machine = started(&mut world, 1);
+        let asset = world.asset_of(machine.agent);
+        let fork = Act::Forked { agent: machine.agent, detail: "two contents".into() };
+        world.act(fork).expect("quarantined");
+        world.act(Act::Resolve { agent: machine.agent, how, reason: "looked at it".into() }).expect("resolved");
+        world.told();
+        machine.put("disks", Item::new("disk", "x"));
+        (world, machine, asset)
+    };
+    let (mut world, mut machine, asset) = resolved(Resolution::Keep);
+    let known_by = laptop(machine.agent, 1).truth["evidence"].clone().expect("seen").len();
+    machine.settle(&mut world);
+    assert_eq!(world.kinds(), ["item_added"]);
+    // It can be found again by all that it is.
+    assert_eq!((world.asset_of(machine.agent), world.evidence[&asset].len()), (asset, known_by));
+    assert_eq!(world.agents[&machine.agent].root, machine.root());
+
+    let (mut world, mut machine, asset) = resolved(Resolution::Split);
+    machine.settle(&mut world);
+    assert_ne!(world.asset_of(machine.agent), asset);
+    assert_eq!(world.assets.len(), 2);
+
+    let (mut world, mut machine, _) = resolved(Resolution::Reenroll);
+    assert_eq!(machine.check_in(&mut world), Err(Refusal::Barred("revoked")));
+}
+
+#[test]
+fn a_superseded_agent_at_the_door_quarantines_both() {
+    let mut world = World::new();
+    let old = started(&mut world, 1);
+    world.later(901);
+    let mut new = old.wiped(world.enrolled("fresh"));
+    new.settle(&mut world);
+    world.act(Act::Forked { agent: old.agent, detail: "speaks".into() }).expect("noted");
+    for agent in [old.agent, new.agent] {
+        assert_eq!(world.agents[&agent].state, AgentState::Quarantined);
+    }
 }

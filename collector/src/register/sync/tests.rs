@@ -1,0 +1,153 @@
+//! Whatever is lost, repeated, reordered or forgotten on the way: in the end the register holds what the
+//! machine has.
+
+use super::super::testing::*;
+use crate::work::Reply;
+use proptest::prelude::*;
+use shared::checkin::{Gap, Record};
+use shared::fact::Item;
+
+const NAMES: [&str; 4] = ["disks", "users", "dpkg", "health_disks"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// A section as the machine has it from now on; `None` is one that cannot be read.
+    Set(usize, Option<Vec<(u8, u8)>>),
+    /// One row more, or another version of it.
+    Put(usize, u8, u8),
+    /// A record is made and arrives; its answer too, or not.
+    Tell { answered: bool },
+    /// A record is made and lost; the next one tells the gap, or not.
+    Lose { told: bool },
+    /// An old record arrives again.
+    Repeat(usize),
+    /// The agent loses its state.
+    Forget,
+    /// The register loses a section.
+    Damage(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let rows = prop::collection::vec((0_u8..24, 0_u8..3), 0..24);
+    prop_oneof![
+        3 => (0..4_usize, prop::option::weighted(0.85, rows)).prop_map(|(name, rows)| Step::Set(name, rows)),
+        4 => (0..4_usize, 0_u8..24, 0_u8..3).prop_map(|(name, key, value)| Step::Put(name, key, value)),
+        6 => any::<bool>().prop_map(|answered| Step::Tell { answered }),
+        1 => any::<bool>().prop_map(|told| Step::Lose { told }),
+        2 => (0..8_usize).prop_map(Step::Repeat),
+        1 => Just(Step::Forget),
+        1 => (0..4_usize).prop_map(Step::Damage),
+    ]
+}
+
+fn row(section: usize, key: u8, value: u8) -> Item {
+    match NAMES[section] {
+        "dpkg" => package(&format!("p{key}"), &value.to_string()),
+        "health_disks" => reading("disk_space", &format!("/{key}"), i64::from(value)),
+        name => Item::new(name, key.to_string()).with("value", Some(i64::from(value))),
+    }
+}
+
+/// One machine, its register, and what is on the way between them.
+struct Play {
+    world: World,
+    machine: Machine,
+    sent: Vec<Record>,
+    gap: Option<Gap>,
+    streams: u8,
+}
+
+impl Play {
+    fn new() -> Play {
+        let mut world = World::new();
+        let machine = laptop(world.enrolled("host-1"), 1);
+        Play { world, machine, sent: Vec::new(), gap: None, streams: 1 }
+    }
+
+    fn deliver(&mut self, record: &Record) -> Vec<String> {
+        let before = self.world.journal.len();
+        let answer = self.world.submit(&self.machine.report(record)).expect("taken");
+        let Reply::Report { want, stale, .. } = answer else { panic!("a report's answer") };
+        assert!(!stale || self.world.journal.len() == before, "a stale record made an event");
+        want
+    }
+
+    fn play(&mut self, step: &Step) {
+        match step {
+            Step::Set(name, None) => drop(self.machine.truth.insert(NAMES[*name].into(), None)),
+            Step::Set(name, Some(rows)) => {
+                let rows: Vec<Item> = rows.iter().map(|(key, value)| row(*name, *key, *value)).collect();
+                self.machine.set(NAMES[*name], rows);
+            }
+            Step::Put(name, key, value) => self.machine.put(NAMES[*name], row(*name, *key, *value)),
+            Step::Tell { answered } => {
+                let mut record = self.machine.record(self.world.now);
+                record.gap = self.gap.take();
+                let want = self.deliver(&record);
+                if *answered {
+                    self.machine.want(&want);
+                }
+                self.sent.push(record);
+            }
+            Step::Lose { told } => {
+                // The first record of a stream is kept: an agent repeats it until it is answered.
+                if self.machine.seq > 0 {
+                    let lost = self.machine.record(self.world.now);
+                    let gap = Gap { records: 1, from: lost.at, to: lost.at, reason: "quota".into() };
+                    self.gap = told.then_some(gap);
+                }
+            }
+            Step::Repeat(back) => {
+                if let Some(record) = self.sent.iter().rev().nth(*back).cloned() {
+                    self.deliver(&record);
+                }
+            }
+            Step::Forget => {
+                self.streams += 1;
+                self.machine.restart(self.streams);
+                (self.sent, self.gap) = (Vec::new(), None);
+            }
+            Step::Damage(name) => {
+                if let Some(asset) = self.world.agents[&self.machine.agent].asset {
+                    self.world.sections.remove(&(asset, NAMES[*name].to_owned()));
+                    self.world.items.remove(&(asset, NAMES[*name].to_owned()));
+                }
+            }
+        }
+    }
+
+    /// Everything works again: a few contacts later nothing is wanted.
+    fn settle(&mut self) {
+        for _ in 0..8 {
+            let record = self.machine.record(self.world.now);
+            let want = self.deliver(&record);
+            self.machine.want(&want);
+            if want.is_empty() {
+                return;
+            }
+        }
+        panic!("the collector still wants something");
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_register_ends_up_with_what_the_machine_has(steps in prop::collection::vec(step(), 0..40)) {
+        let mut play = Play::new();
+        steps.iter().for_each(|step| play.play(step));
+        play.settle();
+        let agent = &play.world.agents[&play.machine.agent];
+        prop_assert_eq!(agent.root, play.machine.root());
+        prop_assert_eq!(play.world.assets.len(), 1);
+        let asset = agent.asset.expect("an asset");
+        for (name, rows) in &play.machine.truth {
+            let head = &play.world.sections[&(asset, name.clone())];
+            let held = play.world.held(asset, name);
+            if let Some(rows) = rows {
+                prop_assert_eq!(&held, rows, "{}", name);
+                prop_assert_eq!(head.digest, shared::digest::section_of(rows.values()));
+                prop_assert_eq!((head.rows, head.held), (rows.len() as u64, None));
+            }
+        }
+    }
+}
