@@ -32,7 +32,7 @@ pub mod report;
 pub mod score;
 pub mod sync;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod tokens;
 
 use crate::event::Actor;

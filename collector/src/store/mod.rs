@@ -292,3 +292,6 @@ impl Store {
 fn is_people(actor: &Actor) -> bool {
     actor.is_person() || matches!(actor, Actor::Rule(_))
 }
+
+#[cfg(test)]
+mod tests;
