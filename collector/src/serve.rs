@@ -80,10 +80,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let ended = tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
-        why = &mut running.down => {
-            let why = why.unwrap_or_else(|_| "the writer is gone".to_owned());
-            Err(Failure::new(Code::Database, format!("the database can no longer be written: {why}")))
-        }
+        why = running.down() => Err(why),
     };
     notify::say(notify::STOPPING);
     running.stop().await;
@@ -136,6 +133,12 @@ fn open_doors(app: &App, bound: Bound, agents_tls: TlsAcceptor, web_tls: TlsAcce
 }
 
 impl Running {
+    /// Returns only when the database can no longer be written, with the reason.
+    pub async fn down(&mut self) -> Failure {
+        let why = (&mut self.down).await.unwrap_or_else(|_| "the writer is gone".to_owned());
+        Failure::new(Code::Database, format!("the database can no longer be written: {why}"))
+    }
+
     /// Stops: no new connections, what was asked is answered, what is in memory is kept.
     pub async fn stop(mut self) {
         if tokio::time::timeout(DRAIN + DRAIN_SLACK, self.stopper.stop()).await.is_err() {

@@ -5,13 +5,18 @@
 
 pub mod agents;
 pub mod assets;
+pub mod backup;
 pub mod client;
 pub mod docs;
+pub mod doctor;
 pub mod events;
 pub mod exit;
 pub mod join;
 pub mod links;
+pub mod migrate;
+pub mod offline;
 pub mod output;
+pub mod quickstart;
 pub mod serve;
 pub mod software;
 pub mod tickets;
@@ -51,6 +56,14 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 3 wrong configuration, 4 col
 enum Verb {
     /// Runs the collector in the foreground.
     Serve(serve::Serve),
+    /// Tries Muster: a collector and an agent on this machine, in one folder.
+    Quickstart(quickstart::Quickstart),
+    /// Looks at all that a collector on this host needs.
+    Doctor(doctor::Doctor),
+    /// Brings the database to the schema of this version.
+    Migrate(migrate::Migrate),
+    /// Copies of the database.
+    Backup(backup::Backup),
     /// The machines in the register.
     #[command(subcommand)]
     Assets(assets::Verb),
@@ -102,6 +115,10 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     match &cli.verb {
         Verb::Serve(serve) => return serve::run(serve),
+        Verb::Quickstart(quickstart) => return quickstart::run(quickstart, cli.output),
+        Verb::Doctor(doctor) => return doctor::run(doctor, cli.output),
+        Verb::Migrate(migrate) => return migrate::run(migrate, cli.output),
+        Verb::Backup(backup) => return backup::run(backup, cli.output),
         Verb::Docs(verb) => return docs::run(verb),
         _ => {}
     }
@@ -120,7 +137,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Verb::Links(verb) => links::run(&session, verb).await,
             Verb::Events(verb) => events::run(&session, verb).await,
             Verb::Token(verb) => token::run(&session, verb).await,
-            Verb::Serve(_) | Verb::Docs(_) => Ok(()),
+            Verb::Serve(_)
+            | Verb::Quickstart(_)
+            | Verb::Doctor(_)
+            | Verb::Migrate(_)
+            | Verb::Backup(_)
+            | Verb::Docs(_) => Ok(()),
         }
     })
 }

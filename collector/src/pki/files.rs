@@ -18,9 +18,12 @@ use std::path::Path;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-const SERVER_CA: &str = "server-ca.pem";
-const AGENT_CA: &str = "agent-ca.pem";
-const DEPLOYMENT: &str = "deployment";
+/// The authority of collectors: key and certificate.
+pub const SERVER_CA: &str = "server-ca.pem";
+/// The authority of agents: key and certificate.
+pub const AGENT_CA: &str = "agent-ca.pem";
+/// The id of the deployment; written last.
+pub const DEPLOYMENT: &str = "deployment";
 /// A root's file is about 1 KiB.
 const FILE_BYTES: u64 = 64 * 1024;
 

@@ -7,7 +7,8 @@ use super::check::{self, Finding};
 use super::open::{self, Lock, OpenError};
 use super::sqlite::{self, Sqlite};
 use rusqlite::backup::{Backup, StepResult};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -99,13 +100,16 @@ pub fn verify(copy: &Path) -> Result<Verified, BackupError> {
     Ok(Verified { bytes, head })
 }
 
-/// Puts a verified backup in the place of a database that nobody has open. What was there is kept beside it,
-/// with the ending `before-restore`.
+/// Puts a verified backup in the place of a database that nobody has open. What was there is moved to `aside`, in
+/// the same directory, where nothing may be yet.
 ///
 /// # Errors
 /// [`BackupError`]; [`OpenError::Locked`] while a collector runs.
-pub fn restore(copy_from: &Path, database: &Path) -> Result<Verified, BackupError> {
+pub fn restore(copy_from: &Path, database: &Path, aside: &Path) -> Result<Verified, BackupError> {
     let _lock = Lock::take(database)?;
+    if aside.exists() {
+        return Err(BackupError::Exists(aside.to_owned()));
+    }
     let verified = verify(copy_from)?;
     let temporary = beside(database, "restore");
     remove(&temporary);
@@ -114,7 +118,6 @@ pub fn restore(copy_from: &Path, database: &Path) -> Result<Verified, BackupErro
         return Err(error);
     }
     if database.exists() {
-        let kept = beside(database, "before-restore");
         // The log belongs to the database that goes: it is moved into it first, and would damage the new one.
         if let Ok(engine) = Sqlite::writer(database) {
             drop(engine);
@@ -122,10 +125,10 @@ pub fn restore(copy_from: &Path, database: &Path) -> Result<Verified, BackupErro
         for ending in ["-wal", "-shm"] {
             let from = with_suffix(database, ending);
             if from.exists() {
-                rename(&from, &with_suffix(&kept, ending))?;
+                rename(&from, &with_suffix(aside, ending))?;
             }
         }
-        rename(database, &kept)?;
+        rename(database, aside)?;
     }
     rename(&temporary, database)?;
     Ok(verified)
@@ -138,6 +141,9 @@ fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
     };
     let mut source = open::reader(from)?;
     remove(to);
+    // For its owner alone from its first moment on: a copy holds all that the database does.
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+    made.map_err(|error| BackupError::File { path: to.to_owned(), error })?;
     {
         let mut target = rusqlite::Connection::open(to).map_err(sqlite::error).map_err(failed(to))?;
         let backup = Backup::new(source.connection(), &mut target).map_err(sqlite::error).map_err(failed(from))?;

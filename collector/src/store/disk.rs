@@ -1,6 +1,6 @@
 //! Free space: below the floor nothing more is taken from machines, so that people can still act.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a look at the disk is believed, in milliseconds.
@@ -30,14 +30,29 @@ impl Floor {
         {
             return low;
         }
-        let low = rustix::fs::statvfs(&self.directory).is_ok_and(|stat| {
-            let (free, size) =
-                (stat.f_bavail.saturating_mul(stat.f_frsize), stat.f_blocks.saturating_mul(stat.f_frsize));
-            free < self.bytes.unwrap_or_else(|| floor(size))
-        });
+        let low = space(&self.directory).is_ok_and(|space| space.free < self.bytes.unwrap_or(space.floor));
         self.last = Some((Instant::now(), low));
         low
     }
+}
+
+/// What is free on a disk, and what must be, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Free for those who are not root.
+    pub free: u64,
+    /// What must stay free where nothing else is set.
+    pub floor: u64,
+}
+
+/// The space on the disk that a directory is on.
+///
+/// # Errors
+/// Those of statvfs(3).
+pub fn space(directory: &Path) -> std::io::Result<Space> {
+    let stat = rustix::fs::statvfs(directory)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok(Space { free: bytes(stat.f_bavail), floor: floor(bytes(stat.f_blocks)) })
 }
 
 fn floor(size: u64) -> u64 {

@@ -157,6 +157,23 @@ pub fn writer(path: &Path, now: At) -> Result<Sqlite, OpenError> {
     Ok(engine)
 }
 
+/// Brings a database that nobody has open up to the schema of this version. Gives the schema before and after.
+///
+/// # Errors
+/// [`OpenError`]: the database is as it was.
+pub fn migrate(path: &Path, now: At) -> Result<(u32, u32), OpenError> {
+    if !is_there(path)? {
+        return Err(OpenError::Missing(path.to_owned()));
+    }
+    let _lock = Lock::take(path)?;
+    let before = {
+        let mut reader = Sqlite::reader(path).map_err(|e| OpenError::of(path, e))?;
+        schema::check(&mut reader).map_err(|e| OpenError::schema(path, e))?
+    };
+    writer(path, now)?;
+    Ok((before, schema::known()))
+}
+
 /// Opens the database for reading; its schema must be the one of this version.
 ///
 /// # Errors
