@@ -115,6 +115,18 @@ mod tests {
         assert_eq!(missing, Vec::<String>::new());
     }
 
+    /// What clients are promised. A change is seen in review; `UPDATE_GOLDEN=1` writes it.
+    #[test]
+    fn the_document_is_the_one_that_was_agreed() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+        let now = serde_json::to_string_pretty(&document_of(ROUTES)).expect("JSON") + "\n";
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path, &now).expect("written");
+        }
+        let agreed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(agreed == now, "openapi.json is not what the routes say: run `cargo run -p packaging -- golden`");
+    }
+
     #[test]
     fn the_document_names_the_failures_once_for_all() {
         let (_, document) = assemble(ROUTES);

@@ -61,15 +61,16 @@ fn a_backup_is_verified_and_put_back() {
     assert!(matches!(backup::create(&path, &copy), Err(BackupError::Exists(_))));
     assert_eq!(batch(&mut writer, vec![create(3)]).0, Ok(()));
     drop(writer);
-    assert_eq!(backup::restore(&copy, &path).expect("restored").head, 2);
+    let aside = directory.path().join("muster.db.before-restore");
+    assert_eq!(backup::restore(&copy, &path, &aside).expect("restored").head, 2);
     assert_eq!(backup::verify(&path).expect("good").head, 2);
-    assert_eq!(backup::verify(&directory.path().join("muster.db.before-restore")).expect("kept").head, 3);
+    assert_eq!(backup::verify(&aside).expect("kept").head, 3);
 
     with(&copy, "delete from journal_subject; delete from journal where seq = 1");
     let Err(BackupError::NotGood { finding, .. }) = backup::verify(&copy) else { panic!("a hole is found") };
     assert_eq!(finding.to_string(), "journal: 1 entries, but the last is number 2");
     let held = Lock::take(&path).expect("the lock");
-    assert!(matches!(backup::restore(&copy, &path), Err(BackupError::Open(OpenError::Locked { .. }))));
+    assert!(matches!(backup::restore(&copy, &path, &aside), Err(BackupError::Open(OpenError::Locked { .. }))));
     drop(held);
 }
 

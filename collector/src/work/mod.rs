@@ -3,20 +3,24 @@
 //! Only words: [`decide`](crate::decide) says who decides what. `now` and the source of ids come in with
 //! [`Context`], so that the same work on the same knowledge always decides the same.
 
+mod act;
+mod context;
+
+pub use act::{Act, AssetEdit, NewTicket, Resolution, TicketEdit};
+pub use context::{Context, Fresh, Policy};
+
 use crate::desk::model::{Comment, End, Kind, Link, Rel, Ticket};
 use crate::event::{Actor, Event, Subject};
 use crate::register::model::{
-    Agent, ApiToken, Asset, Candidate, Cert, Declared, Fault, Items, JoinToken, Section, Software, Step,
+    Agent, ApiToken, Asset, Candidate, Cert, Fault, Items, JoinToken, Section, Software, Step,
 };
-use sha2::{Digest as _, Sha256};
-use shared::checkin::{Goodbye, Record, Stream};
+use shared::checkin::{Record, Stream};
 use shared::digest::Digest;
 use shared::evidence::Evidence;
 use shared::fact::Item;
 use shared::id::{AgentId, ApiTokenId, AssetId, JoinTokenId, LinkId, TicketId};
 use shared::unit::At;
 use std::collections::BTreeMap;
-use uuid::Uuid;
 
 /// One thing to be decided and applied as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,143 +51,6 @@ pub struct Report {
     pub hash: Digest,
     /// The agent noticed that the machine is another one.
     pub moved: bool,
-}
-
-/// What people, tools and agents may ask for, other than reports.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Act {
-    /// An agent comes with a join token. The secret was hashed, the request's signature verified.
-    Enroll {
-        token: JoinTokenId,
-        hash: [u8; 32],
-        fingerprint: String,
-        name: String,
-        version: String,
-        source: std::net::IpAddr,
-    },
-    /// An agent asks for a certificate with a new key.
-    Renew { agent: AgentId, fingerprint: String },
-    /// An agent used the certificate that it was handed last.
-    NextUsed { agent: AgentId },
-    /// An agent whose certificate ended proves that it has the key, and asks for a new one.
-    Recover { agent: AgentId, old: String, generation: u64, fingerprint: String },
-    /// An agent used a certificate that was superseded: two machines share one state.
-    Forked { agent: AgentId, detail: String },
-    /// An agent says that all is as its last record said: counts for faults that wait to hold or to pass.
-    /// Submitted only for agents that have such faults; other beats touch no table.
-    Beat { agent: AgentId },
-    /// An agent says that it will be silent.
-    Goodbye { agent: AgentId, why: Goodbye },
-    /// An agent waiting for approval is let in; the fingerprint must be the one it showed.
-    Approve { agent: AgentId, fingerprint: String },
-    /// An agent may no longer speak.
-    Revoke { agent: AgentId, reason: String },
-    /// A person decides on a quarantined agent.
-    Resolve { agent: AgentId, how: Resolution, reason: String },
-    /// A join token is made.
-    CreateJoinToken { token: Box<JoinToken> },
-    /// A join token is ended.
-    RevokeJoinToken { token: JoinTokenId },
-    /// An API token is made.
-    CreateApiToken { token: Box<ApiToken> },
-    /// An API token is ended.
-    RevokeApiToken { token: ApiTokenId },
-    /// Declared columns of an asset: the outer `Some` is "to be changed", the inner the new value.
-    EditAsset { asset: AssetId, rev: Option<u64>, edit: AssetEdit },
-    /// A ticket is opened.
-    OpenTicket(Box<NewTicket>),
-    /// Columns of a ticket.
-    EditTicket { ticket: TicketId, rev: Option<u64>, edit: TicketEdit },
-    /// A step of the ticket's process.
-    MoveTicket { ticket: TicketId, rev: Option<u64>, to: String, reason: String, fields: BTreeMap<String, String> },
-    /// Something is written on a ticket.
-    CommentTicket { ticket: TicketId, text: String },
-    /// Two things are linked.
-    AddLink { from: End, rel: Rel, to: End },
-    /// A link is taken away.
-    RemoveLink { link: LinkId },
-}
-
-/// What a person may decide on a quarantined agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resolution {
-    /// It is right after all: it keeps its asset and its stream starts anew.
-    Keep,
-    /// It is another machine: it gets an asset of its own.
-    Split,
-    /// It is revoked; both copies enroll again.
-    Reenroll,
-}
-
-/// Declared columns to change.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct AssetEdit {
-    /// Inventory tag.
-    pub tag: Option<Option<String>>,
-    /// Who answers for it.
-    pub owner: Option<Option<String>>,
-    /// Where it is.
-    pub location: Option<Option<String>>,
-    /// 1 to 4.
-    pub criticality: Option<Option<u8>>,
-}
-
-impl AssetEdit {
-    /// The layer after the edit.
-    #[must_use]
-    pub fn over(&self, declared: &Declared) -> Declared {
-        fn pick<T: Clone>(edit: &Option<Option<T>>, old: &Option<T>) -> Option<T> {
-            edit.clone().unwrap_or_else(|| old.clone())
-        }
-        Declared {
-            tag: pick(&self.tag, &declared.tag),
-            owner: pick(&self.owner, &declared.owner),
-            location: pick(&self.location, &declared.location),
-            criticality: pick(&self.criticality, &declared.criticality),
-        }
-    }
-}
-
-/// A ticket to open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewTicket {
-    /// Which kind.
-    pub kind: Kind,
-    /// One line.
-    pub title: String,
-    /// More.
-    pub description: String,
-    /// 1 to 3; the process's default otherwise.
-    pub impact: Option<u8>,
-    /// 1 to 3; the process's default otherwise.
-    pub urgency: Option<u8>,
-    /// Who works on it.
-    pub assignee: Option<String>,
-    /// Who asked for it.
-    pub requester: Option<String>,
-    /// What only its kind has.
-    pub fields: BTreeMap<String, String>,
-    /// Assets it concerns: linked with `affects`.
-    pub assets: Vec<AssetId>,
-}
-
-/// Columns of a ticket to change.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TicketEdit {
-    /// One line.
-    pub title: Option<String>,
-    /// More.
-    pub description: Option<String>,
-    /// 1 to 3.
-    pub impact: Option<u8>,
-    /// 1 to 3.
-    pub urgency: Option<u8>,
-    /// Who works on it.
-    pub assignee: Option<Option<String>>,
-    /// Who asked for it.
-    pub requester: Option<Option<String>>,
-    /// What only its kind has; an empty value takes the field away.
-    pub fields: BTreeMap<String, String>,
 }
 
 /// What a rule may want to know of a section: which rows.
@@ -279,80 +146,6 @@ pub struct Known {
     pub recent_events: Vec<String>,
     /// Links.
     pub links: Vec<Link>,
-}
-
-/// Makes ids: UUIDv7 whose random part is a hash of a seed from outside and a counter.
-#[derive(Debug, Clone)]
-pub struct Fresh {
-    now: At,
-    seed: [u8; 16],
-    made: u64,
-}
-
-impl Fresh {
-    /// Ids of this moment. `seed` is 16 random bytes from outside, or fixed in a test.
-    pub fn new(now: At, seed: [u8; 16]) -> Fresh {
-        Fresh { now, seed, made: 0 }
-    }
-
-    /// The next id.
-    pub fn uuid(&mut self) -> Uuid {
-        let mut hasher = Sha256::new_with_prefix(self.seed);
-        hasher.update(self.made.to_be_bytes());
-        self.made += 1;
-        let hash = hasher.finalize();
-        let mut random = [0; 10];
-        random.copy_from_slice(&hash[..10]);
-        let millis = u64::try_from(self.now.0.div_euclid(1000)).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
-    }
-}
-
-/// What comes in from outside the core.
-#[derive(Debug, Clone)]
-pub struct Context {
-    /// The collector's clock.
-    pub now: At,
-    /// Where ids come from.
-    pub fresh: Fresh,
-    /// What admins may set.
-    pub policy: Policy,
-}
-
-/// What admins may set. Every default is what `muster serve` uses without a config file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// Settings that agents are to hold.
-    pub settings: shared::checkin::Settings,
-    /// How long a certificate of an agent lives, in seconds (7 days).
-    pub certificate_s: i64,
-    /// Reports in a row that make a fault hold.
-    pub fault_reports: u32,
-    /// Seconds after which it holds with fewer reports.
-    pub fault_s: i64,
-    /// Seconds of good readings after which it has passed with fewer than `fault_reports` good reports.
-    pub clear_s: i64,
-    /// Seconds within which the same fault reopens its incident.
-    pub reopen_s: i64,
-    /// Raise and clear values per check that differ from the shipped ones.
-    pub thresholds: BTreeMap<String, (i64, i64)>,
-    /// Automatic incidents per asset that may be open.
-    pub open_incidents: usize,
-}
-
-impl Default for Policy {
-    fn default() -> Policy {
-        Policy {
-            settings: shared::checkin::Settings::default(),
-            certificate_s: 7 * 86_400,
-            fault_reports: 2,
-            fault_s: 600,
-            clear_s: 900,
-            reopen_s: 86_400,
-            thresholds: BTreeMap::new(),
-            open_incidents: 10,
-        }
-    }
 }
 
 /// An event to be journalled; `actor` is a rule where it is not who asked.
