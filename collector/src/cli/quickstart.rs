@@ -64,6 +64,7 @@ pub fn run(args: &Quickstart, format: Format) -> Result<(), Failure> {
     let program = agent::find(args.agent.as_deref(), std::env::current_exe().ok().as_deref())?;
     let place = Place::open(&place::folder(args.dir.as_deref(), |name| std::env::var_os(name))?)?;
     start_log(&place)?;
+    place.create(&place.agent_log())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Code::Failed, format!("no threads: {error}")))?;
     runtime.block_on(stay(&place, Agent::new(program, &place), format))
