@@ -86,7 +86,7 @@ async fn stay(place: &Place, mut agent: Agent, format: Format) -> Result<(), Fai
     for told in place.settle(enrolled.is_some())? {
         progress.done(&told);
     }
-    let mut running = serve::start(place.config()?).await?;
+    let mut running = serve::start(place.config()?).await.map_err(|failure| place.explain(failure))?;
     let target = Target { socket: place.socket(), url: None, token_file: None, ca: None };
     let session = Session { client: Client::new(&target)?, format };
     let ended = tokio::select! {
@@ -98,6 +98,7 @@ async fn stay(place: &Place, mut agent: Agent, format: Format) -> Result<(), Fai
     progress.begin("stopping");
     agent.stop().await;
     running.stop().await;
+    progress.pause();
     if ended.is_ok() {
         progress.done(&format!("stopped; everything is kept in {}", place.dir.display()));
     }
