@@ -75,7 +75,10 @@ fn table() -> Table {
     table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Disabled);
     let out = std::io::stdout();
-    if let (true, Ok(size)) = (out.is_terminal(), rustix::termios::tcgetwinsize(&out)) {
+    // A terminal that does not know its width (a serial line, a container's) says 0.
+    if let (true, Ok(size)) = (out.is_terminal(), rustix::termios::tcgetwinsize(&out))
+        && size.ws_col > 0
+    {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(size.ws_col);
     }
     table

@@ -64,6 +64,7 @@ pub fn run(args: &Quickstart, format: Format) -> Result<(), Failure> {
     let program = agent::find(args.agent.as_deref(), std::env::current_exe().ok().as_deref())?;
     let place = Place::open(&place::folder(args.dir.as_deref(), |name| std::env::var_os(name))?)?;
     start_log(&place)?;
+    place.create(&place.agent_log())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Code::Failed, format!("no threads: {error}")))?;
     runtime.block_on(stay(&place, Agent::new(program, &place), format))
@@ -85,7 +86,7 @@ async fn stay(place: &Place, mut agent: Agent, format: Format) -> Result<(), Fai
     for told in place.settle(enrolled.is_some())? {
         progress.done(&told);
     }
-    let mut running = serve::start(place.config()?).await?;
+    let mut running = serve::start(place.config()?).await.map_err(|failure| place.explain(failure))?;
     let target = Target { socket: place.socket(), url: None, token_file: None, ca: None };
     let session = Session { client: Client::new(&target)?, format };
     let ended = tokio::select! {
@@ -97,6 +98,7 @@ async fn stay(place: &Place, mut agent: Agent, format: Format) -> Result<(), Fai
     progress.begin("stopping");
     agent.stop().await;
     running.stop().await;
+    progress.pause();
     if ended.is_ok() {
         progress.done(&format!("stopped; everything is kept in {}", place.dir.display()));
     }

@@ -96,7 +96,7 @@ impl Agent {
 
     fn start(&self) -> Result<Child, Failure> {
         let failed = |error: std::io::Error| Failure::new(Code::Failed, format!("{}: {error}", self.log.display()));
-        let log = OpenOptions::new().append(true).create(true).open(&self.log).map_err(failed)?;
+        let log = OpenOptions::new().append(true).open(&self.log).map_err(failed)?;
         let also = log.try_clone().map_err(failed)?;
         let started = self.command().arg("run").stdin(Stdio::null()).stdout(log).stderr(also).spawn();
         started.map_err(|error| self.unstartable(&error))

@@ -120,6 +120,19 @@ impl Place {
         })
     }
 
+    /// Why the collector does not start, in terms of this folder: an agent that is enrolled knows its ports.
+    pub(super) fn explain(&self, failure: Failure) -> Failure {
+        if failure.code != Code::Address {
+            return failure;
+        }
+        let what = failure.message.split("; ").next().unwrap_or_default();
+        let text = format!(
+            "{what}; stop the program that has it (the agent here knows no other), or remove {} to begin anew",
+            self.dir.display()
+        );
+        Failure::new(Code::Address, text)
+    }
+
     fn settings(&self) -> PathBuf {
         self.dir.join("muster.toml")
     }

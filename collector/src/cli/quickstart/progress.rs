@@ -4,6 +4,7 @@
 
 use crate::cli::output::Format;
 use indicatif::ProgressBar;
+use std::cell::RefCell;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// What people see.
 pub(super) struct Progress {
-    moving: Option<ProgressBar>,
+    terminal: bool,
+    moving: RefCell<Option<ProgressBar>>,
     format: Format,
 }
 
@@ -20,24 +22,23 @@ impl Progress {
     /// Moving only where standard output and standard error are a terminal.
     pub(super) fn new(format: Format) -> Progress {
         let terminal = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
-        Progress { moving: terminal.then(ProgressBar::new_spinner), format }
+        Progress { terminal, moving: RefCell::new(None), format }
     }
 
     /// Says what is being waited for; on a terminal only.
     pub(super) fn begin(&self, what: &str) {
-        if let Some(moving) = &self.moving {
-            moving.set_message(what.to_owned());
+        self.pause();
+        if self.terminal {
+            let moving = ProgressBar::new_spinner().with_message(what.to_owned());
             moving.enable_steady_tick(TICK);
+            self.moving.replace(Some(moving));
         }
     }
 
     /// Nothing is being waited for.
     pub(super) fn pause(&self) {
-        if let Some(moving) = &self.moving {
-            moving.disable_steady_tick();
-            moving.set_message(String::new());
+        if let Some(moving) = self.moving.take() {
             moving.finish_and_clear();
-            moving.reset();
         }
     }
 
