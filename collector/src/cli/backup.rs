@@ -50,7 +50,8 @@ const COLUMNS: &[Column] = &[("FILE", "file"), ("BYTES", "bytes"), ("JOURNAL", "
 /// Runs the verb.
 ///
 /// # Errors
-/// [`Code::Database`] for a database or copy that is not good, [`Code::Conflict`] for a file that is there.
+/// [`Code::Database`] for a database or copy that is not good, [`Code::Conflict`] for a file that is there,
+/// [`Code::NotFound`] for one to restore that is not.
 pub fn run(backup: &Backup, format: Format) -> Result<(), Failure> {
     match &backup.verb {
         Verb::Create { file } => {
@@ -67,8 +68,9 @@ pub fn run(backup: &Backup, format: Format) -> Result<(), Failure> {
 }
 
 fn restore(format: Format, file: &Path, database: &Path) -> Result<(), Failure> {
-    // Told apart here so that a mistyped name makes no folder.
-    backup::verify(file).map_err(failure)?;
+    if !file.is_file() {
+        return Err(Failure::new(Code::NotFound, format!("{}: there is no such file", file.display())));
+    }
     if let Some(folder) = database.parent() {
         let made = fs::DirBuilder::new().recursive(true).mode(0o750).create(folder);
         made.map_err(|error| Failure::new(Code::Database, format!("state_dir {}: {error}", folder.display())))?;
@@ -157,6 +159,9 @@ mod tests {
         let config = folder.path().join("muster.toml");
         let missing = backup(&config, Verb::Verify { file: file.clone() }).expect_err("missing");
         assert_eq!(missing.code, Code::Database);
+        let missing = restore(Format::Table, &file, &folder.path().join("state/muster.db")).expect_err("missing");
+        assert_eq!(missing.code, Code::NotFound);
+        assert!(!folder.path().join("state").exists());
         fs::write(&file, "not a database at all").expect("a file");
         assert_eq!(backup(&config, Verb::Verify { file }).expect_err("not one").code, Code::Database);
     }

@@ -69,6 +69,7 @@ fn a_backup_is_verified_and_put_back() {
     with(&copy, "delete from journal_subject; delete from journal where seq = 1");
     let Err(BackupError::NotGood { finding, .. }) = backup::verify(&copy) else { panic!("a hole is found") };
     assert_eq!(finding.to_string(), "journal: 1 entries, but the last is number 2");
+    assert!(matches!(backup::restore(&copy, &path, &aside), Err(BackupError::Exists(taken)) if taken == aside));
     let held = Lock::take(&path).expect("the lock");
     assert!(matches!(backup::restore(&copy, &path, &aside), Err(BackupError::Open(OpenError::Locked { .. }))));
     drop(held);
