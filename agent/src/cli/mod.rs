@@ -54,12 +54,7 @@ enum Verb {
     /// Join a collector with a join file.
     Enroll(enroll::Args),
     /// Run as a service until told to stop.
-    #[command(after_help = "\
-Example:
-  muster-agent run        SIGHUP reports at once, SIGTERM says goodbye and stops
-
-Waits for `muster-agent enroll` where there is no identity yet. Speaks sd_notify.")]
-    Run,
+    Run(run::Args),
     /// Print what this machine would tell, without any collector.
     Once(once::Args),
     /// List the probes and what they cannot tell without root.
@@ -99,7 +94,7 @@ fn verb(verb: &Verb, config: &Config) -> Result<(), Fail> {
     log::set_level(config.log);
     match verb {
         Verb::Enroll(args) => enroll::enroll(args, config),
-        Verb::Run => run::run(config),
+        Verb::Run(args) => run::run(args, config),
         Verb::Once(args) => once::once(args, config),
         Verb::Probe(args) => probe::probe(args, config),
         Verb::Show(args) => show::show(args, config),

@@ -9,7 +9,7 @@ use crate::exit::{Code, Fail};
 use crate::source::live::Live;
 use crate::source::tape::{Recorder, Tape};
 use crate::state::files;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A tape is no larger than this, in bytes: two package databases as text.
 const TAPE_BYTES_MAX: usize = 4 * shared::limit::DATABASE_BYTES;
@@ -53,13 +53,20 @@ pub fn record(args: &RecordArgs, config: &Config) -> Result<(), Fail> {
 }
 
 pub fn replay(args: &ReplayArgs) -> Result<(), Fail> {
-    let read = files::read(&args.file, TAPE_BYTES_MAX);
+    let tape = read_tape(&args.file)?;
+    output::report(&collect::run(&tape, &once::chosen(&args.once.only, &[])?), args.once.output)
+}
+
+/// Reads a tape.
+///
+/// # Errors
+/// The file and what is wrong with it.
+pub fn read_tape(file: &Path) -> Result<Tape, Fail> {
+    let read = files::read(file, TAPE_BYTES_MAX);
     let text = read.map_err(|error| Fail::new(Code::Failure, error.to_string()))?;
     let fail = |why: String| {
-        Fail::new(Code::Failure, format!("{}: {why}; make one with `muster-agent record`", args.file.display()))
+        Fail::new(Code::Failure, format!("{}: {why}; make one with `muster-agent record`", file.display()))
     };
     let text = String::from_utf8(text).map_err(|_| fail("not a tape: not text".into()))?;
-    let tape = Tape::parse(&text).map_err(|error| fail(error.to_string()))?;
-    drop(text);
-    output::report(&collect::run(&tape, &once::chosen(&args.once.only, &[])?), args.once.output)
+    Tape::parse(&text).map_err(|error| fail(error.to_string()))
 }
