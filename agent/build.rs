@@ -1,6 +1,6 @@
 //! Links the unwinder of the C compiler into the shipped agent, so that it needs no library but libc: minimal
-//! systems have no `libgcc_s.so.1`. Only where a panic aborts, that is in what is shipped, and only where the
-//! linker's compiler has the archive; else the shared library is linked, as the standard library asks for it.
+//! systems have no `libgcc_s.so.1`. Only in profiles for release, and only where the linker's compiler has the
+//! archive; else the shared library is linked, as the standard library asks for it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,11 +8,10 @@ use std::process::Command;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|found| found == value);
-    if is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") && is("CARGO_CFG_PANIC", "abort") {
-        if let Some(folder) = archive().as_deref().and_then(Path::parent) {
-            println!("cargo:rustc-link-search=native={}", folder.display());
-            println!("cargo:rustc-link-lib=static:-bundle=gcc_eh");
-        }
+    let wanted = is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") && is("PROFILE", "release");
+    if wanted && let Some(folder) = archive().as_deref().and_then(Path::parent) {
+        println!("cargo:rustc-link-search=native={}", folder.display());
+        println!("cargo:rustc-link-lib=static:-bundle=gcc_eh");
     }
 }
 

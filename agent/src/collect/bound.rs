@@ -120,7 +120,7 @@ fn value_within(value: &mut Value) -> bool {
 
 /// Removes NUL, which no database holds, and cuts; true if it had to be cut.
 fn text_within(text: &mut String, bytes_max: usize) -> bool {
-    if text.as_bytes().contains(&0) {
+    if memchr::memchr(0, text.as_bytes()).is_some() {
         text.retain(|c| c != '\0');
     }
     cut(text, bytes_max)
