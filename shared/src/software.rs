@@ -46,7 +46,7 @@ impl From<Package> for Item {
             ("summary", package.summary),
             ("version", Some(package.version)),
         ];
-        attrs.extend(all.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::Text(text?)))));
+        attrs.extend(all.into_iter().filter_map(|(name, text)| Some((name.into(), Value::Text(text?)))));
         Item {
             label: Some(package.name),
             maker: package.publisher,

@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn attributes_and_problems_have_a_bound() {
-        let item = (0..100_u32).fold(Item::new("x", "k"), |item, n| item.with(&format!("a{n:03}"), Some(n)));
+        let item = (0..100_u32).fold(Item::new("x", "k"), |item, n| item.with(format!("a{n:03}"), Some(n)));
         let problems = (0..100).map(|n| Problem::new(Why::Denied, format!("/{n}"))).collect();
         let made = section("x", Ok(Found { items: vec![item], problems }));
         assert_eq!(made.items["k"].attrs.len(), limit::ATTRS);
