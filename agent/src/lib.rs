@@ -10,6 +10,7 @@
 //! | [`state`] | what is on disk: identity, records that wait, what was told | networks |
 //! | [`key`], [`enroll`] | how key and certificate are got and renewed | what is reported |
 //! | [`client`], [`deliver`], [`contact`] | HTTPS to the collector and what its answers mean | what is in a record |
+//! | [`os`] | what no safe library offers: the one file with unsafe code | - |
 //! | [`run`] | the service: puts all of these together | any detail of them |
 //! | [`cli`] | the verbs | - |
 //!
@@ -29,6 +30,7 @@ pub mod exit;
 pub mod key;
 pub mod log;
 pub mod machine;
+pub mod os;
 pub mod probes;
 pub mod run;
 pub mod schedule;

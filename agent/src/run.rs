@@ -9,6 +9,7 @@ use crate::contact::{Contact, Ended};
 use crate::exit::{Code, Fail};
 use crate::log;
 use crate::machine::Fingerprint;
+use crate::os;
 use crate::probes::{Found, PROBES, Probe};
 use crate::schedule::{self, Due, Schedule};
 use crate::service::{self, Signals, Wish};
@@ -87,6 +88,7 @@ impl Agent {
         }
         if due.contact {
             self.check_in(due).await;
+            os::give_back_memory();
         }
     }
 

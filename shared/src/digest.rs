@@ -155,7 +155,8 @@ fn put_text_field(out: &mut Vec<u8>, name: &str, text: Option<&str>) {
     }
 }
 
-fn canonical_map(out: &mut Vec<u8>, map: &Attrs) {
+/// Canonical JSON of named values.
+pub fn canonical_map(out: &mut Vec<u8>, map: &Attrs) {
     out.push(b'{');
     for (i, (name, value)) in map.iter().enumerate() {
         if i > 0 {
@@ -187,10 +188,16 @@ fn canonical_value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-fn canonical_text(out: &mut Vec<u8>, text: &str) {
+/// Canonical JSON of a text.
+pub fn canonical_text(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
-    for &byte in text.as_bytes() {
+    if is_plain(text.as_bytes()) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
+    for byte in text.bytes() {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
             0..=0x1f => {
@@ -202,6 +209,21 @@ fn canonical_text(out: &mut Vec<u8>, text: &str) {
         }
     }
     out.push(b'"');
+}
+
+/// Whether nothing in it is escaped. In pieces of one size and without a way out of them, so that the compiler
+/// looks at many bytes at once; what is left over is looked at together with what comes before it.
+fn is_plain(bytes: &[u8]) -> bool {
+    fn plain(piece: &[u8]) -> bool {
+        let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+        !piece.iter().fold(false, |found, &byte| found | special(byte))
+    }
+    fn ends<const N: usize>(bytes: &[u8]) -> Option<bool> {
+        Some(plain(bytes.first_chunk::<N>()?) & plain(bytes.last_chunk::<N>()?))
+    }
+    let (pieces, _) = bytes.as_chunks::<16>();
+    let ends = if pieces.is_empty() { ends::<8>(bytes).or_else(|| ends::<4>(bytes)) } else { ends::<16>(bytes) };
+    ends.unwrap_or_else(|| plain(bytes)) && pieces.iter().all(|piece| plain(piece))
 }
 
 #[cfg(test)]
@@ -223,6 +245,21 @@ mod tests {
             String::from_utf8(out).expect("text"),
             r#"{"attrs":{"a":[1,2],"b":true},"key":"k","kind":"disk","maker":"Acme \"x\"\u000a","size":-1}"#
         );
+    }
+
+    #[test]
+    fn a_special_byte_is_found_wherever_it_is() {
+        for length in 0..40 {
+            let plain = "x".repeat(length);
+            assert!(is_plain(plain.as_bytes()));
+            for at in 0..length {
+                for special in [b'"', b'\\', 0x1f, 0] {
+                    let mut text = plain.clone().into_bytes();
+                    text[at] = special;
+                    assert!(!is_plain(&text), "{special} at {at} of {length}");
+                }
+            }
+        }
     }
 
     #[test]

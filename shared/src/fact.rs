@@ -7,6 +7,7 @@
 
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -27,8 +28,8 @@ pub enum Value {
     Map(Attrs),
 }
 
-/// Named values, in the order of their names.
-pub type Attrs = BTreeMap<String, Value>;
+/// Named values, in the order of their names. Nearly all names are the program's own: they take no memory.
+pub type Attrs = BTreeMap<Cow<'static, str>, Value>;
 
 impl Value {
     /// The text, if this is one.
@@ -213,25 +214,25 @@ impl Item {
 
     /// Adds an attribute if there is a value for it.
     #[must_use]
-    pub fn with<T: Into<Value>>(mut self, name: &str, value: Option<T>) -> Item {
+    pub fn with<T: Into<Value>>(mut self, name: impl Into<Cow<'static, str>>, value: Option<T>) -> Item {
         if let Some(value) = value {
-            self.attrs.insert(name.to_owned(), value.into());
+            self.attrs.insert(name.into(), value.into());
         }
         self
     }
 
     /// Adds a list attribute unless it is empty.
     #[must_use]
-    pub fn with_list<T: Into<Value>>(self, name: &str, list: Vec<T>) -> Item {
+    pub fn with_list<T: Into<Value>>(self, name: impl Into<Cow<'static, str>>, list: Vec<T>) -> Item {
         let list = (!list.is_empty()).then_some(list);
         self.with(name, list)
     }
 
     /// Adds a volatile value if there is one.
     #[must_use]
-    pub fn with_now<T: Into<Value>>(mut self, name: &str, value: Option<T>) -> Item {
+    pub fn with_now<T: Into<Value>>(mut self, name: impl Into<Cow<'static, str>>, value: Option<T>) -> Item {
         if let Some(value) = value {
-            self.now.insert(name.to_owned(), value.into());
+            self.now.insert(name.into(), value.into());
         }
         self
     }

@@ -36,19 +36,22 @@ impl From<Package> for Item {
     /// Key: `manager/name/arch`.
     fn from(package: Package) -> Item {
         let key = [&package.manager, "/", &package.name, "/", package.arch.as_deref().unwrap_or("")].concat();
-        // There are thousands of packages: the names come sorted, so that the map is built in one go.
-        let attrs = [
+        // There are thousands of packages: the names come sorted and the list is long enough, so that the map is
+        // built in one go.
+        let mut attrs = Vec::with_capacity(5);
+        let all = [
             ("arch", package.arch),
             ("category", package.category),
             ("source", package.source),
             ("summary", package.summary),
             ("version", Some(package.version)),
         ];
+        attrs.extend(all.into_iter().filter_map(|(name, text)| Some((name.into(), Value::Text(text?)))));
         Item {
             label: Some(package.name),
             maker: package.publisher,
             size: package.size_bytes,
-            attrs: attrs.into_iter().filter_map(|(name, text)| Some((name.to_owned(), Value::Text(text?)))).collect(),
+            attrs: attrs.into_iter().collect(),
             ..Item::new("package", key)
         }
     }

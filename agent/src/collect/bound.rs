@@ -120,7 +120,7 @@ fn value_within(value: &mut Value) -> bool {
 
 /// Removes NUL, which no database holds, and cuts; true if it had to be cut.
 fn text_within(text: &mut String, bytes_max: usize) -> bool {
-    if text.as_bytes().contains(&0) {
+    if memchr::memchr(0, text.as_bytes()).is_some() {
         text.retain(|c| c != '\0');
     }
     cut(text, bytes_max)
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn attributes_and_problems_have_a_bound() {
-        let item = (0..100_u32).fold(Item::new("x", "k"), |item, n| item.with(&format!("a{n:03}"), Some(n)));
+        let item = (0..100_u32).fold(Item::new("x", "k"), |item, n| item.with(format!("a{n:03}"), Some(n)));
         let problems = (0..100).map(|n| Problem::new(Why::Denied, format!("/{n}"))).collect();
         let made = section("x", Ok(Found { items: vec![item], problems }));
         assert_eq!(made.items["k"].attrs.len(), limit::ATTRS);

@@ -167,7 +167,7 @@ fn fields(item: &Item) -> BTreeMap<&str, Value> {
         ("size", item.size.map(Value::Int)),
     ];
     let columns = columns.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    item.attrs.iter().map(|(name, value)| (name.as_str(), value.clone())).chain(columns).collect()
+    item.attrs.iter().map(|(name, value)| (&**name, value.clone())).chain(columns).collect()
 }
 
 /// Addresses as far as they are lasting: of IPv6 the network alone, because privacy addresses rotate in it.

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_class_follows_from_what_is_known() {
-        let os = |field: &str| Items::from([("os".into(), Item::new("os", "os").with(field, Some("x")))]);
+        let os = |field: &'static str| Items::from([("os".into(), Item::new("os", "os").with(field, Some("x")))]);
         let system = Items::from([("chassis".into(), Item::new("chassis", "chassis").with("form", Some("Notebook")))]);
         assert_eq!(class(Class::Computer, &New::from([("system", &system)]), false), Class::Laptop);
         assert_eq!(

@@ -2,6 +2,7 @@
 //! or SKIP and the reason.
 
 pub mod agent;
+mod resident;
 
 use anyhow::Result;
 use clap::Subcommand;

@@ -9,7 +9,7 @@ const LINES: usize = 500;
 const TABLES: &[&str] = &[];
 
 /// Files in which `unsafe` is allowed, each with `expect` and a reason.
-const UNSAFE: &[&str] = &[];
+const UNSAFE: &[&str] = &["agent/src/os.rs"];
 
 /// What a file breaks.
 pub fn breaches(source: &Source) -> Vec<String> {
