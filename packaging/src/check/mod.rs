@@ -2,6 +2,7 @@
 //! or SKIP and the reason.
 
 pub mod agent;
+pub mod crash;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -11,6 +12,8 @@ use clap::Subcommand;
 pub enum Check {
     /// The agent's cost: CPU, memory, children, size, beside fusioninventory-agent where it is installed.
     Agent,
+    /// What was acknowledged survives kill -9 of the collector, once.
+    Crash(crash::Crash),
 }
 
 /// Runs one.
@@ -20,6 +23,7 @@ pub enum Check {
 pub fn run(check: &Check) -> Result<()> {
     match check {
         Check::Agent => agent::run(),
+        Check::Crash(crash) => crash::run(crash),
     }
 }
 
