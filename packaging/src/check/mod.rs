@@ -2,6 +2,7 @@
 //! or SKIP and the reason.
 
 pub mod agent;
+pub mod crash;
 mod resident;
 
 use anyhow::Result;
@@ -12,6 +13,8 @@ use clap::Subcommand;
 pub enum Check {
     /// The agent's cost: CPU, memory, children, size, beside fusioninventory-agent where it is installed.
     Agent,
+    /// What was acknowledged survives kill -9 of the collector, once.
+    Crash(crash::Crash),
 }
 
 /// Runs one.
@@ -21,6 +24,7 @@ pub enum Check {
 pub fn run(check: &Check) -> Result<()> {
     match check {
         Check::Agent => agent::run(),
+        Check::Crash(crash) => crash::run(crash),
     }
 }
 

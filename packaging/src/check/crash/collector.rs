@@ -1,0 +1,122 @@
+//! A real `muster serve` in a directory of its own, on ports of the system's choice: started, asked over the
+//! admin socket, killed. Does not know what is asked.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Until it answers.
+const START: Duration = Duration::from_secs(30);
+/// Between two looks at whether it does.
+const LOOK: Duration = Duration::from_millis(2);
+/// Until it answers a question.
+const ASK: Duration = Duration::from_secs(30);
+/// Rows of a page.
+const PAGE_ROWS: usize = 500;
+
+/// A collector that answers; killed when it is dropped.
+pub(super) struct Collector {
+    child: Child,
+    agents: String,
+    socket: PathBuf,
+}
+
+impl Collector {
+    /// Starts one on what lies in `dir`, and says after how long it answered.
+    pub(super) fn start(binary: &Path, dir: &Path) -> Result<(Collector, Duration)> {
+        let (state, socket, config) = (dir.join("state"), dir.join("admin.sock"), dir.join("muster.toml"));
+        // A short interval, so that connections stay open between check-ins, and no bound on their rate.
+        let text = format!(
+            "state_dir = {state:?}\nadmin_socket = {socket:?}\nagent_listen = \"127.0.0.1:0\"\n\
+             web_listen = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\"]\nshort_times = true\n\
+             [agents]\ncheckin_s = 2\n[limits]\ncheckin_every_ms = 0\nper_address = 10000\n"
+        );
+        fs::write(&config, text).context("the settings")?;
+        let log = File::options().create(true).append(true).open(dir.join("log")).context("the log")?;
+        let began = Instant::now();
+        let mut child = Command::new(binary)
+            .args(["serve", "--config"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .with_context(|| binary.display().to_string())?;
+        while began.elapsed() < START {
+            if let Some(agents) = agents_address(&state, child.id()) {
+                return Ok((Collector { child, agents, socket }, began.elapsed()));
+            }
+            if let Some(status) = child.try_wait().context("the collector")? {
+                bail!("the collector ended instead of answering: {status}");
+            }
+            std::thread::sleep(LOOK);
+        }
+        child.kill().context("the collector")?;
+        child.wait().context("the collector")?;
+        bail!("the collector did not answer within {} s", START.as_secs())
+    }
+
+    /// Base URL of the agents' port.
+    pub(super) fn agents_url(&self) -> String {
+        format!("https://{}", self.agents)
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub(super) fn kill(mut self) -> Result<()> {
+        self.child.kill().context("kill")?;
+        self.child.wait().context("wait")?;
+        Ok(())
+    }
+
+    /// Asks over the admin socket: JSON in, JSON out.
+    pub(super) fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+        let mut stream = UnixStream::connect(&self.socket).context("the admin socket")?;
+        stream.set_read_timeout(Some(ASK)).context("the admin socket")?;
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        );
+        stream.write_all((head + body).as_bytes()).context("the admin socket")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).context("the admin socket")?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
+        ensure!(head.starts_with("HTTP/1.1 2"), "{method} {path}: {head}: {body}");
+        serde_json::from_str(body).with_context(|| format!("{method} {path}"))
+    }
+
+    /// Every row of a list.
+    pub(super) fn pages(&self, path: &str) -> Result<Vec<Value>> {
+        let (mut rows, mut after) = (Vec::new(), String::new());
+        loop {
+            let mut answer = self.ask("GET", &format!("{path}?limit={PAGE_ROWS}{after}"), "")?;
+            if let Some(items) = answer["items"].as_array_mut() {
+                rows.append(items);
+            }
+            match answer["next"].as_str() {
+                None => return Ok(rows),
+                Some(next) => after = format!("&cursor={next}"),
+            }
+        }
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        // It is gone already where it was killed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where this process listens for agents; none before it does, whatever an earlier one left behind.
+fn agents_address(state: &Path, pid: u32) -> Option<String> {
+    let text = fs::read_to_string(state.join("addresses.json")).ok()?;
+    let addresses: Value = serde_json::from_str(&text).ok()?;
+    (addresses["pid"].as_u64() == Some(u64::from(pid))).then(|| addresses["agents"].as_str().map(str::to_owned))?
+}
