@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// Seconds that a long poll may wait.
-const WAIT_S: u64 = 30;
+/// Seconds that a long poll may wait: less than a connection that is to end is given, so that a follower always
+/// hears an answer.
+const WAIT_S: u64 = 15;
 
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
@@ -36,7 +37,7 @@ struct Filter {
     actor: Option<String>,
     /// Only of this kind: `fault_raised` …
     kind: Option<String>,
-    /// Wait up to so many seconds, at most 30, until there is one.
+    /// Wait up to so many seconds, at most 15, until there is one.
     wait_s: Option<u64>,
     /// `next` of the page before; the same as `after`.
     cursor: Option<u64>,

@@ -72,7 +72,7 @@ async fn follow_from(session: &Session, mut after: u64, params: Vec<(&str, Strin
     loop {
         let mut asked = params.clone();
         asked.push(("after", after.to_string()));
-        asked.push(("wait_s", "30".to_owned()));
+        asked.push(("wait_s", "15".to_owned()));
         let answer = session.client.get("/v1/events", &asked).await?;
         let rows = answer.body.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
         for row in &rows {
