@@ -3,6 +3,7 @@
 //! Knows pragmas, the statement cache and SQLite's result codes. Knows no table.
 
 use super::engine::{Cell, Each, Engine, Error, Next, Query, Sql};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 use std::path::Path;
@@ -55,6 +56,8 @@ impl Sqlite {
     fn prepared(connection: Connection, cache_kib: i64) -> Result<Sqlite, Error> {
         connection.busy_timeout(Duration::from_millis(BUSY_MS)).map_err(error)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Else a statement whose plan might depend on a parameter (a LIMIT is enough) is parsed anew each time.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error)?;
         let this = Sqlite { connection };
         this.pragma("cache_size", -cache_kib)?;
         this.pragma("trusted_schema", false)?;

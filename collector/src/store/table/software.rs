@@ -10,7 +10,7 @@ use crate::store::{codec, sortkey};
 use shared::digest::{self, Digest};
 use shared::fact::Item;
 use shared::id::AssetId;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Versions that are remembered at most; then all are forgotten and looked up again.
 const REMEMBERED: usize = 1_000_000;
@@ -19,7 +19,8 @@ const REMEMBERED: usize = 1_000_000;
 #[derive(Debug, Default)]
 pub struct Dictionary {
     numbers: HashMap<Digest, i64>,
-    digests: HashMap<i64, Digest>,
+    /// By number: numbers are given from 1 on, without holes.
+    digests: Vec<Option<Digest>>,
     /// Made by the work that is not kept yet.
     fresh: Vec<(i64, Digest)>,
 }
@@ -33,8 +34,10 @@ impl Dictionary {
     /// The work's savepoint was rolled back: what it made is gone.
     pub fn roll_back(&mut self) {
         for (id, row) in self.fresh.drain(..) {
-            self.digests.remove(&id);
             self.numbers.remove(&row);
+            if let Some(place) = place(id).and_then(|place| self.digests.get_mut(place)) {
+                *place = None;
+            }
         }
     }
 
@@ -44,17 +47,21 @@ impl Dictionary {
     }
 
     fn remember(&mut self, id: i64, row: Digest) {
-        if self.digests.len() >= REMEMBERED {
+        if self.numbers.len() >= REMEMBERED {
             self.digests.clear();
             self.numbers.clear();
         }
-        self.digests.insert(id, row);
+        let Some(place) = place(id) else { return };
+        if self.digests.len() <= place {
+            self.digests.resize(place + 1, None);
+        }
+        self.digests[place] = Some(row);
         self.numbers.insert(row, id);
     }
 
     /// The digest of a version.
     fn digest(&mut self, engine: &mut dyn Engine, id: i64) -> Result<Digest, Error> {
-        if let Some(row) = self.digests.get(&id) {
+        if let Some(Some(row)) = place(id).and_then(|place| self.digests.get(place)) {
             return Ok(*row);
         }
         let sql = Sql("select row_digest from version where id = ?1");
@@ -83,6 +90,11 @@ impl Dictionary {
         self.remember(id, row);
         Ok(id)
     }
+}
+
+/// Where the digest of a version is remembered; numbers beyond the bound are looked up each time.
+fn place(id: i64) -> Option<usize> {
+    usize::try_from(id).ok().filter(|place| *place < 4 * REMEMBERED)
 }
 
 fn next_id(engine: &mut dyn Engine, sql: Sql) -> Result<i64, Error> {
@@ -181,7 +193,7 @@ pub fn load(
         }
         return Ok(software);
     };
-    let mut taken = HashSet::new();
+    let mut taken = BTreeSet::new();
     for key in keys {
         let sql = Sql("select id, version, row_digest from version where item_key = ?1");
         engine.query(sql, &[key.into()], &mut |cells| {
