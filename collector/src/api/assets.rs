@@ -4,7 +4,7 @@ use super::asset_views::{AssetView, DetailView, IdentityView, ItemView, PackageV
 use super::auth::Principal;
 use super::events::{EventView, event_view};
 use super::input::{Body, IfMatch, Params, PathId, etag};
-use super::page::{Listed, moment, page, part, whole};
+use super::page::{Listed, TimelineParams, moment, page, part, whole};
 use super::{ApiError, App};
 use crate::clock;
 use crate::register::identity;
@@ -316,17 +316,6 @@ async fn explain(State(app): State<App>, PathId(id): PathId<AssetId>) -> Result<
     let read = app.store.read(move |engine| load::identity(engine, id, now)).await?;
     let Some((own, known)) = read else { return Err(ApiError::not_found(format!("asset {id}"))) };
     Ok(Json(IdentityView::of(&own, identity::explain(&own, &known))))
-}
-
-/// Which events.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct TimelineParams {
-    /// `next` of the page before.
-    cursor: Option<u64>,
-    /// Rows of a page, at most 500.
-    limit: Option<usize>,
 }
 
 /// What happened to an asset, oldest first.

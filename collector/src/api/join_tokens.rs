@@ -2,7 +2,7 @@
 
 use super::auth::Principal;
 use super::input::{Body, Params, PathId};
-use super::page::{Listed, page};
+use super::page::{Listed, PageParams, page};
 use super::{ApiError, App};
 use crate::clock;
 use crate::register::model::JoinToken;
@@ -27,17 +27,6 @@ const TTL_S: u32 = 86_400;
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
-}
-
-/// Which page.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Filter {
-    /// `next` of the page before.
-    cursor: Option<String>,
-    /// Rows of a page, at most 500.
-    limit: Option<usize>,
 }
 
 /// A join token, without its secret. Times are microseconds since 1970-01-01T00:00:00Z.
@@ -81,9 +70,9 @@ fn view(token: JoinToken) -> TokenView {
 }
 
 /// Join tokens.
-#[utoipa::path(get, path = "/v1/join-tokens", operation_id = "join_tokens", params(Filter),
+#[utoipa::path(get, path = "/v1/join-tokens", operation_id = "join_tokens", params(PageParams),
     security(("token" = ["agents:enroll"])), responses((status = 200, body = Listed<TokenView>)))]
-async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<Json<Listed<TokenView>>, ApiError> {
+async fn list(State(app): State<App>, Params(params): Params<PageParams>) -> Result<Json<Listed<TokenView>>, ApiError> {
     let page = page(params.cursor, params.limit);
     let rows = app.store.read(move |engine| tokens::join_list(engine, &page)).await?;
     Ok(Json(Listed::of(rows, view)))

@@ -3,7 +3,7 @@
 use super::ApiError;
 use crate::store::page::{Page, Rows};
 use crate::store::read::Text;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::unit::At;
 
 /// One page of a list.
@@ -20,6 +20,28 @@ impl<T> Listed<T> {
     pub fn of<R>(rows: Rows<R>, view: impl FnMut(R) -> T) -> Listed<T> {
         Listed { items: rows.rows.into_iter().map(view).collect(), next: rows.next }
     }
+}
+
+/// The parameters of a list that has no filter.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageParams {
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+    /// Rows of a page, at most 500.
+    pub limit: Option<usize>,
+}
+
+/// The parameters of a timeline.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TimelineParams {
+    /// `next` of the page before.
+    pub cursor: Option<u64>,
+    /// Rows of a page, at most 500.
+    pub limit: Option<usize>,
 }
 
 /// Which page is wanted.

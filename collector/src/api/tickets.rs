@@ -5,7 +5,7 @@ use super::assets::{told, told_of};
 use super::auth::Principal;
 use super::events::EventView;
 use super::input::{Body, IfMatch, Params, PathId, etag};
-use super::page::{Listed, page, part};
+use super::page::{Listed, PageParams, TimelineParams, page, part};
 use super::ticket_views::{CommentView, TicketDetail, TicketView};
 use super::{ApiError, App};
 use crate::desk::model::{End, Kind};
@@ -263,24 +263,13 @@ async fn go(
     Ok((etag(ticket.rev), Json(ticket)).into_response())
 }
 
-/// Which page.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct CommentParams {
-    /// `next` of the page before.
-    cursor: Option<String>,
-    /// Rows of a page, at most 500.
-    limit: Option<usize>,
-}
-
 /// What was written on a ticket, oldest first.
-#[utoipa::path(get, path = "/v1/tickets/{id}/comments", params(("id" = String, Path), CommentParams),
+#[utoipa::path(get, path = "/v1/tickets/{id}/comments", params(("id" = String, Path), PageParams),
     security(("token" = ["tickets:read"])), responses((status = 200, body = Listed<CommentView>)))]
 async fn comments(
     State(app): State<App>,
     PathId(id): PathId<TicketId>,
-    Params(params): Params<CommentParams>,
+    Params(params): Params<PageParams>,
 ) -> Result<Json<Listed<CommentView>>, ApiError> {
     exists(&app, id).await?;
     let page = page(params.cursor, params.limit);
@@ -310,17 +299,6 @@ async fn comment(
         Reply::Comment(comment) => Ok((StatusCode::CREATED, Json(CommentView::of(comment))).into_response()),
         _ => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "no comment came back")),
     }
-}
-
-/// Which page.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct TimelineParams {
-    /// `next` of the page before.
-    cursor: Option<u64>,
-    /// Rows of a page, at most 500.
-    limit: Option<usize>,
 }
 
 /// What happened to a ticket, oldest first.

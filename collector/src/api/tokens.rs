@@ -2,7 +2,7 @@
 
 use super::auth::{Principal, Scope};
 use super::input::{Body, Params, PathId};
-use super::page::{Listed, page};
+use super::page::{Listed, PageParams, page};
 use super::{ApiError, App};
 use crate::clock;
 use crate::register::model::ApiToken;
@@ -25,17 +25,6 @@ const TTL_S: u32 = 90 * 86_400;
 /// The routes of this file.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
-}
-
-/// Which page.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Filter {
-    /// `next` of the page before.
-    cursor: Option<String>,
-    /// Rows of a page, at most 500.
-    limit: Option<usize>,
 }
 
 /// A token, without its secret. Times are microseconds since 1970-01-01T00:00:00Z.
@@ -73,9 +62,12 @@ fn view(token: ApiToken) -> ApiTokenView {
 }
 
 /// Tokens for this API.
-#[utoipa::path(get, path = "/v1/tokens", operation_id = "tokens", params(Filter), security(("token" = ["users:admin"])),
+#[utoipa::path(get, path = "/v1/tokens", operation_id = "tokens", params(PageParams), security(("token" = ["users:admin"])),
     responses((status = 200, body = Listed<ApiTokenView>)))]
-async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<Json<Listed<ApiTokenView>>, ApiError> {
+async fn list(
+    State(app): State<App>,
+    Params(params): Params<PageParams>,
+) -> Result<Json<Listed<ApiTokenView>>, ApiError> {
     let page = page(params.cursor, params.limit);
     let rows = app.store.read(move |engine| tokens::api_list(engine, &page)).await?;
     Ok(Json(Listed::of(rows, view)))
