@@ -42,15 +42,24 @@ pub struct Allowed {
     pub zstd: bool,
     /// Whether it counts against the part kept for people and tools.
     pub reserve: bool,
+    /// How many times its text it takes in memory once it is parsed: it counts as much before that.
+    pub parsed: usize,
 }
 
 /// What agents send.
-pub const AGENT: Allowed =
-    Allowed { wire_bytes: limit::BODY_COMPRESSED_BYTES, text_bytes: limit::BODY_BYTES, zstd: true, reserve: false };
+pub const AGENT: Allowed = Allowed {
+    wire_bytes: limit::BODY_COMPRESSED_BYTES,
+    text_bytes: limit::BODY_BYTES,
+    zstd: true,
+    reserve: false,
+    parsed: 4,
+};
 /// What people and tools send.
-pub const WEB: Allowed = Allowed { wire_bytes: 1024 * 1024, text_bytes: 1024 * 1024, zstd: false, reserve: true };
+pub const WEB: Allowed =
+    Allowed { wire_bytes: 1024 * 1024, text_bytes: 1024 * 1024, zstd: false, reserve: true, parsed: 2 };
 /// What comes to enroll.
-pub const ENROLL: Allowed = Allowed { wire_bytes: 32 * 1024, text_bytes: 32 * 1024, zstd: false, reserve: false };
+pub const ENROLL: Allowed =
+    Allowed { wire_bytes: 32 * 1024, text_bytes: 32 * 1024, zstd: false, reserve: false, parsed: 2 };
 
 /// Memory for bodies in flight.
 pub struct Budget {
@@ -106,7 +115,12 @@ pub async fn read(request: Request, app: &App, allowed: Allowed) -> Result<Held,
     let of = if allowed.reserve { &app.budget.people } else { &app.budget.agents };
     let mut permits = Permits { of: of.clone(), held: None };
     let wire = receive(request.into_body(), allowed.wire_bytes, &mut permits).await?;
-    let text = if zstd { decompress(&wire, allowed.text_bytes, |bytes| permits.grow(bytes))? } else { wire };
+    let text = if zstd {
+        decompress(&wire, allowed.text_bytes, |bytes| permits.grow(bytes * allowed.parsed))?
+    } else {
+        permits.grow(wire.len() * (allowed.parsed - 1))?;
+        wire
+    };
     Ok(Held { text, _permits: permits })
 }
 

@@ -38,13 +38,14 @@ pub(super) async fn checkin(State(app): State<App>, request: Request) -> Result<
     app.rates.checkin.take(peer.agent, Instant::now()).map_err(too_often)?;
     let held = body::read(request, &app, body::AGENT).await?;
     limits::scan(&held.text, &limits::Bounds::AGENT)?;
-    let said: CheckIn = serde_json::from_slice(&held.text).map_err(|error| ApiError::bad("body", error.to_string()))?;
+    let mut said: CheckIn =
+        serde_json::from_slice(&held.text).map_err(|error| ApiError::bad("body", error.to_string()))?;
     bounded(&said)?;
     app.fleet.hear(peer.agent, clock::now());
     let told = if said.records.is_empty() {
         beat(&app, &peer, &member, &said).await?
     } else {
-        report(&app, &peer, &member, &said).await?
+        report(&app, &peer, &member, &mut said).await?
     };
     if let Some(why) = said.goodbye {
         submit(&app, peer.agent, Act::Goodbye { agent: peer.agent, why }).await?;
@@ -85,17 +86,12 @@ async fn beat(app: &App, peer: &AgentPeer, member: &Member, said: &CheckIn) -> R
 }
 
 /// Records: each a work of its own, queued in order, awaited together.
-async fn report(app: &App, peer: &AgentPeer, member: &Member, said: &CheckIn) -> Result<Told, ApiError> {
-    let works = said.records.iter().map(|record| {
+async fn report(app: &App, peer: &AgentPeer, member: &Member, said: &mut CheckIn) -> Result<Told, ApiError> {
+    let (stream, moved) = (said.stream, said.moved);
+    let works = std::mem::take(&mut said.records).into_iter().map(|record| {
         // Our own form of the record, so that only what it says counts, not how it was written.
-        let bytes = serde_json::to_vec(record).unwrap_or_default();
-        Work::Report(Box::new(Report {
-            agent: peer.agent,
-            stream: said.stream,
-            record: record.clone(),
-            hash: digest::of_bytes(&bytes),
-            moved: said.moved,
-        }))
+        let bytes = serde_json::to_vec(&record).unwrap_or_default();
+        Work::Report(Box::new(Report { agent: peer.agent, stream, record, hash: digest::of_bytes(&bytes), moved }))
     });
     let mut told = Told { root: member.root, seq: member.seq, want: Vec::new(), stale: true };
     for (at, reply) in submit_all(&app.store, works.collect()).await.into_iter().enumerate() {

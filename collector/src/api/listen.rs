@@ -21,6 +21,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use uuid::Uuid;
@@ -33,6 +34,10 @@ pub const HEAD: Duration = Duration::from_secs(10);
 const HEAD_FIELDS: usize = 64;
 /// Bytes of the head of a request.
 const HEAD_BYTES: usize = 16 * 1024;
+/// Connections of one agent: the one in use, and some that it left without a word.
+const OF_AN_AGENT: usize = 8;
+/// Whoever takes nothing of an answer for this long is given up.
+const STALL: Duration = Duration::from_secs(20);
 /// A connection lives at most this long.
 const AGE: Duration = Duration::from_secs(3600);
 /// What was asked before a connection is ended is answered within this time.
@@ -70,52 +75,64 @@ pub struct AgentPeer {
     pub expires: At,
 }
 
-/// How many connections there may be: in all, and from one address while it is not known who it is.
+/// How many connections there may be: in all, from one address while it is not known who it is, and of one
+/// agent once it is.
 #[derive(Clone)]
 pub struct Gate {
     all: Arc<Semaphore>,
     per_address: usize,
-    strangers: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    seats: Arc<Mutex<HashMap<Who, usize>>>,
+}
+
+/// Whose connections are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Who {
+    Stranger(IpAddr),
+    Agent(AgentId),
 }
 
 /// A connection's place among all, given back when dropped.
 struct Place {
     _all: OwnedSemaphorePermit,
-    stranger: Option<Stranger>,
+    seat: Option<Seat>,
 }
 
-/// A connection's place among those of its address, given back when dropped.
-struct Stranger {
-    address: IpAddr,
-    strangers: Arc<Mutex<HashMap<IpAddr, usize>>>,
+/// A connection's place among those of one [`Who`], given back when dropped.
+struct Seat {
+    who: Who,
+    seats: Arc<Mutex<HashMap<Who, usize>>>,
 }
 
 impl Gate {
     /// At most `all` connections, and `per_address` of strangers from one address.
     pub fn new(all: usize, per_address: usize) -> Gate {
-        Gate { all: Arc::new(Semaphore::new(all)), per_address, strangers: Arc::default() }
+        Gate { all: Arc::new(Semaphore::new(all)), per_address, seats: Arc::default() }
     }
 
     fn enter(&self, address: IpAddr) -> Option<Place> {
         let all = self.all.clone().try_acquire_owned().ok()?;
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = strangers.entry(address.to_canonical()).or_insert(0);
-        if *count >= self.per_address {
+        let seat = self.sit(Who::Stranger(address.to_canonical()), self.per_address)?;
+        Some(Place { _all: all, seat: Some(seat) })
+    }
+
+    fn sit(&self, who: Who, most: usize) -> Option<Seat> {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = seats.entry(who).or_insert(0);
+        if *count >= most {
             return None;
         }
         *count += 1;
-        let stranger = Stranger { address: address.to_canonical(), strangers: self.strangers.clone() };
-        Some(Place { _all: all, stranger: Some(stranger) })
+        Some(Seat { who, seats: self.seats.clone() })
     }
 }
 
-impl Drop for Stranger {
+impl Drop for Seat {
     fn drop(&mut self) {
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = strangers.get_mut(&self.address) {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = seats.get_mut(&self.who) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                strangers.remove(&self.address);
+                seats.remove(&self.who);
             }
         }
     }
@@ -147,8 +164,9 @@ pub async fn serve_tls(
         match accepted {
             Ok((tcp, address)) => {
                 let Some(place) = gate.enter(address.ip()) else { continue };
-                let (acceptor, routes, stop) = (acceptor.clone(), routes.clone(), stop.clone());
-                tokio::spawn(greet(tcp, address, port, acceptor, place, routes, stop));
+                let (acceptor, gate) = (acceptor.clone(), gate.clone());
+                let guest = Guest { address, port, gate, place };
+                tokio::spawn(greet(tcp, guest, acceptor, routes.clone(), stop.clone()));
             }
             Err(error) => pause(&error).await,
         }
@@ -166,7 +184,7 @@ pub async fn serve_socket(listener: UnixListener, gate: Gate, routes: Router, mu
             Ok((stream, _)) => {
                 let Ok(credentials) = stream.peer_cred() else { continue };
                 let Ok(place) = gate.all.clone().try_acquire_owned() else { continue };
-                let place = Place { _all: place, stranger: None };
+                let place = Place { _all: place, seat: None };
                 let peer = Peer::Local { uid: credentials.uid() };
                 tokio::spawn(converse(stream, peer, place, routes.clone(), stop.clone()));
             }
@@ -180,15 +198,16 @@ async fn pause(error: &std::io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-async fn greet(
-    tcp: TcpStream,
+/// Who just came, and to which port.
+struct Guest {
     address: SocketAddr,
     port: Port,
-    acceptor: TlsAcceptor,
-    mut place: Place,
-    routes: Router,
-    mut stop: Stop,
-) {
+    gate: Gate,
+    place: Place,
+}
+
+async fn greet(tcp: TcpStream, guest: Guest, acceptor: TlsAcceptor, routes: Router, mut stop: Stop) {
+    let Guest { address, port, gate, mut place } = guest;
     // Small answers are sent at once; where that cannot be set they come a little later.
     let _ = tcp.set_nodelay(true);
     let shaken = tokio::select! {
@@ -207,7 +226,10 @@ async fn greet(
             let shown = chain.and_then(|chain| proof::certificate(chain.first()?, deployment).ok());
             let Some(shown) = shown else { return tracing::warn!(%address, "a certificate without an agent's name") };
             // From here on it is known who it is.
-            place.stranger = None;
+            let Some(seat) = gate.sit(Who::Agent(shown.agent), OF_AN_AGENT) else {
+                return tracing::warn!(agent = %shown.agent, %address, "too many connections of one agent");
+            };
+            place.seat = Some(seat);
             Peer::Agent(AgentPeer {
                 address,
                 agent: shown.agent,
@@ -228,12 +250,14 @@ where
         request.extensions_mut().insert(peer.clone());
         routes.clone().oneshot(request)
     });
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(STALL));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_headers(HEAD_FIELDS)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = std::pin::pin!(connection);
     // How a connection ends is the other side's business: it comes again if it wants something.
     tokio::select! {
@@ -251,18 +275,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_are_counted_by_address_and_forgotten() {
-        let gate = Gate::new(3, 2);
+    fn connections_are_counted_by_address_then_by_agent_and_forgotten() {
+        let gate = Gate::new(4, 2);
         let (near, far): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        let agent = Who::Agent(AgentId(Uuid::from_u128(1)));
         let first = gate.enter(near).expect("a place");
         let mut second = gate.enter(near).expect("a place");
         assert!(gate.enter(near).is_none());
-        // Known now: does not count as a stranger any more, but still as a connection.
-        second.stranger = None;
+        // Known now: does not count as a stranger any more, but as one of that agent's.
+        second.seat = gate.sit(agent, 1);
+        assert!(second.seat.is_some() && gate.sit(agent, 1).is_none());
         let third = gate.enter(near).expect("a place");
-        assert!(gate.enter(far).is_none());
-        drop((first, second, third));
-        assert!(gate.strangers.lock().expect("a lock").is_empty());
-        assert_eq!(gate.all.available_permits(), 3);
+        let fourth = gate.enter(far).expect("a place");
+        assert!(gate.enter(far).is_none(), "all places are taken");
+        drop((first, second, third, fourth));
+        assert!(gate.seats.lock().expect("a lock").is_empty());
+        assert_eq!(gate.all.available_permits(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_and_does_not_listen_is_given_up() {
+        let (mut client, server) = tokio::io::duplex(256);
+        let routes = Router::new().route("/", axum::routing::get(|| async { "x".repeat(4096) }));
+        let gate = Gate::new(1, 1);
+        let place = gate.enter([192, 0, 2, 1].into()).expect("a place");
+        let (_stopper, stop) = crate::stop::pair();
+        let served = tokio::spawn(converse(server, Peer::Local { uid: 0 }, place, routes, stop));
+        tokio::io::AsyncWriteExt::write_all(&mut client, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("asked");
+        let asked = tokio::time::Instant::now();
+        served.await.expect("it ends");
+        assert!((STALL..STALL * 2).contains(&asked.elapsed()), "{:?}", asked.elapsed());
+        assert_eq!(gate.all.available_permits(), 1);
     }
 }

@@ -138,6 +138,9 @@ impl From<engine::Error> for ApiError {
                 "not a cursor of this list: use `next` of the page before, or leave it out",
             );
         }
+        if error == engine::Error::TooLong {
+            return ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string());
+        }
         tracing::error!(%error, "a read failed");
         match error {
             engine::Error::Closed | engine::Error::Full | engine::Error::Raced | engine::Error::Busy(_) => {

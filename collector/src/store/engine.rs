@@ -85,6 +85,9 @@ pub enum Error {
     /// Somebody else holds the database for longer than a writer waits.
     #[error("database: busy: {0}; another program holds it, try again")]
     Busy(String),
+    /// A read was ended because it took too long.
+    #[error("the read took too long and was ended; ask for less: a narrower filter, or a smaller page")]
+    TooLong,
     /// The disk is full.
     #[error("database: the disk is full; free space, then try again")]
     Full,

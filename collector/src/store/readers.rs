@@ -3,14 +3,26 @@
 use super::engine::{Engine, Error, Sql};
 use super::sqlite::Sqlite;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Reads at the same time.
 const CONNECTIONS: usize = 4;
 /// How long a read waits for a connection, in seconds.
 const WAIT_S: u64 = 10;
+/// A read takes at most this long, in seconds: what takes longer would keep everyone else from reading.
+const READ_S: u64 = 10;
+
+/// Ends a read whose asker went away.
+struct Asker(Arc<AtomicBool>);
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// The connections.
 pub struct Readers {
@@ -40,19 +52,25 @@ impl Readers {
             Err(_) => return Err(Error::Busy("all readers are in use".to_owned())),
         };
         let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
+        let asker = Asker(Arc::default());
+        let gone = Arc::clone(&asker.0);
         let done = tokio::task::spawn_blocking(move || {
             let held = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut engine = match held {
                 Some(engine) => engine,
                 None => Sqlite::reader(&path)?,
             };
+            let until = Instant::now() + Duration::from_secs(READ_S);
+            engine.end_when(move || gone.load(Ordering::Relaxed) || Instant::now() >= until)?;
             let result = snapshot(&mut engine, read);
             if !matches!(&result, Err(error) if error.is_fatal()) {
                 idle.lock().unwrap_or_else(PoisonError::into_inner).push(engine);
             }
             result
         });
-        done.await.map_err(|error| Error::Engine(format!("a read did not end: {error}")))?
+        let done = done.await;
+        drop(asker);
+        done.map_err(|error| Error::Engine(format!("a read did not end: {error}")))?
     }
 
     /// Closes the connections that nobody uses.
@@ -66,4 +84,25 @@ fn snapshot<T>(engine: &mut dyn Engine, read: impl FnOnce(&mut dyn Engine) -> Re
     let result = read(engine);
     engine.rollback()?;
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::engine::Next;
+
+    const ENDLESS: Sql = Sql("with recursive n (i) as (select 1 union all select i + 1 from n) select max(i) from n");
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_read_whose_asker_went_away_ends_and_gives_its_connection_back() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("muster.db");
+        drop(crate::store::open::writer(&path, shared::unit::At(0)).expect("a database"));
+        let readers = Readers::new(path);
+        let endless = || readers.read(|engine| engine.query(ENDLESS, &[], &mut |_| Ok(Next::More)));
+        for _ in 0..CONNECTIONS * 2 {
+            assert!(tokio::time::timeout(Duration::from_millis(20), endless()).await.is_err(), "it does not end");
+        }
+        assert_eq!(readers.read(|_| Ok(7)).await, Ok(7));
+    }
 }

@@ -15,6 +15,8 @@ const CHECKPOINT_PAGES: i64 = 4_000;
 const STATEMENTS: usize = 256;
 /// How long a connection waits for another's lock, in milliseconds.
 const BUSY_MS: u64 = 5_000;
+/// Steps of SQLite's machine between two questions whether to go on; well under a millisecond.
+const ASKED_STEPS: i32 = 4_000;
 /// Page cache of the writer, in KiB.
 const WRITER_CACHE_KIB: i64 = 32_768;
 /// Page cache of each reader, in KiB.
@@ -69,6 +71,11 @@ impl Sqlite {
             rusqlite::Error::QueryReturnedNoRows => Ok(()),
             other => Err(error(other)),
         })
+    }
+
+    /// Ends whatever runs from now on once `end` says so; it is asked every few thousand steps.
+    pub(super) fn end_when(&mut self, end: impl FnMut() -> bool + Send + 'static) -> Result<(), Error> {
+        self.connection.progress_handler(ASKED_STEPS, Some(end)).map_err(error)
     }
 
     /// The connection itself, for what only SQLite does: backup and its own checks.
@@ -164,6 +171,7 @@ pub(super) fn error(error: rusqlite::Error) -> Error {
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => Error::Io(text),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Error::Broken(text),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy(text),
+        Some(ErrorCode::OperationInterrupted) => Error::TooLong,
         _ => Error::Engine(text),
     }
 }

@@ -70,9 +70,7 @@ create table asset (
     location TEXT,
     criticality BIGINT check (criticality between 1 and 4)
 );
-create index asset_name on asset (name, id);
 create index asset_serial on asset (serial);
-create index asset_agent on asset (agent);
 
 create table agent (
     id TEXT not null primary key,

@@ -132,7 +132,7 @@ pub fn titles(
 
 /// Brings the versions of titles and counts them, in one pass over what is installed.
 fn fill(engine: &mut dyn Engine, titles: &mut [Title]) -> Result<(), Error> {
-    let mut numbers: HashMap<i64, (usize, usize)> = HashMap::new();
+    let mut numbers: Vec<(i64, (usize, usize))> = Vec::new();
     for (index, title) in titles.iter_mut().enumerate() {
         let sql = Sql("select id, version, publisher from version where title = ?1 order by sort_key, id limit ?2");
         let rows = all(engine, sql, &[title.id.into(), VERSIONS.into()], |cells| {
@@ -144,19 +144,25 @@ fn fill(engine: &mut dyn Engine, titles: &mut [Title]) -> Result<(), Error> {
             if title.versions.last().is_none_or(|last| last.version != version) {
                 title.versions.push(Version { version, publisher, assets: 0 });
             }
-            numbers.insert(id, (index, title.versions.len() - 1));
+            numbers.push((id, (index, title.versions.len() - 1)));
         }
     }
     if numbers.is_empty() {
         return Ok(());
     }
+    // Both are in the order of numbers: one pass over each list, no look-up.
+    numbers.sort_unstable();
     engine.query(Sql("select ids from install"), &[], &mut |cells| {
         let mut c = Cells::new("install", cells);
+        let mut wanted = numbers.as_slice();
         codec::walk(c.bytes()?, |id| {
-            if let Some((title, version)) = numbers.get(&id) {
-                titles[*title].versions[*version].assets += 1;
+            while let [(number, (title, version)), rest @ ..] = wanted
+                && *number <= id
+            {
+                titles[*title].versions[*version].assets += u64::from(*number == id);
+                wanted = rest;
             }
-            true
+            !wanted.is_empty()
         });
         Ok(Next::More)
     })

@@ -48,8 +48,9 @@ pub fn list(engine: &mut dyn Engine, f: &TicketFilter, page: &Page) -> Result<Ro
     if let Some(asset) = f.asset {
         let end = End::Asset(asset).to_string();
         query.push(
-            " and ('ticket:' || t.id in (select l.from_end from link l where l.to_end = ?) \
-             or 'ticket:' || t.id in (select l.to_end from link l where l.from_end = ?))",
+            // `ticket:` has seven characters.
+            " and t.id in (select substr(l.from_end, 8) from link l where l.to_end = ? and l.from_end like 'ticket:%' \
+             union select substr(l.to_end, 8) from link l where l.from_end = ? and l.to_end like 'ticket:%')",
             [(&end).into(), (&end).into()],
         );
     }
