@@ -60,22 +60,31 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 }
 
 async fn held(request: Request, app: &App) -> Result<super::body::Held, ApiError> {
-    if !is_json(request.headers()) {
-        let why = "the body must be JSON: Content-Type: application/json";
-        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why).field("content-type"));
-    }
+    is_json(request.headers())?;
     let body = super::body::read(request, app, super::body::WEB).await?;
     limits::scan(&body.text, &Bounds::WEB)?;
     Ok(body)
 }
 
 fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+    // Else a list would be taken for the fields in their order.
+    if text.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(ApiError::bad("body", "must be a JSON object: { … }"));
+    }
     Json::from_bytes(text).map(|Json(body)| body).map_err(|error| placed("body", &error.body_text()))
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// That the body says it is JSON.
+///
+/// # Errors
+/// 415.
+pub(super) fn is_json(headers: &HeaderMap) -> Result<(), ApiError> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    if kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        return Ok(());
+    }
+    let why = "the body must be JSON: Content-Type: application/json";
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why).field("content-type"))
 }
 
 /// 400, with the field that axum's text names: `Failed to …: field: what is wrong`, or serde's own in backquotes,
@@ -219,5 +228,6 @@ mod tests {
         assert_eq!(named(r#"{"ttl_s": 1, "colour": 1}"#).as_deref(), Some("colour"));
         assert_eq!(named(r#"{"ttl_s": 1"#).as_deref(), Some("body"));
         assert_eq!(named("").as_deref(), Some("body"));
+        assert_eq!(named("[1]").as_deref(), Some("body"));
     }
 }
