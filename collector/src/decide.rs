@@ -3,17 +3,24 @@
 //! The writer takes a [`Work`], loads what [`needs`] names, calls [`decide`] and applies the [`Decision`] in
 //! one transaction. Everything here is pure; a lost race is settled by deciding again.
 
-use crate::work::{Act, Context, Decision, Known, Needs, Refusal, Work};
+use crate::event::Actor;
+use crate::work::{Act, Context, Decision, Known, Needs, Refusal, Row, Work, once};
 use crate::{desk, register};
 
 /// What must be known to decide a work.
 pub fn needs(work: &Work) -> Needs {
     match work {
         Work::Report(report) => register::report::needs(report),
-        Work::Act { act, .. } if is_desk(act) => desk::needs(act),
-        Work::Act { act, .. } => register::needs(act),
+        Work::Act { actor, act } => act_needs(actor, act),
+        Work::Once { once, actor, act } => {
+            Needs { once: Some((actor.clone(), once.key.clone())), ..act_needs(actor, act) }
+        }
         Work::Tick => desk::triage::tick_needs(),
     }
+}
+
+fn act_needs(actor: &Actor, act: &Act) -> Needs {
+    if is_desk(act) { desk::needs(act) } else { register::needs(actor, act) }
 }
 
 /// What happened, decided from the work, what is known, and the moment.
@@ -23,15 +30,28 @@ pub fn needs(work: &Work) -> Needs {
 pub fn decide(work: &Work, known: &Known, context: &mut Context) -> Result<Decision, Refusal> {
     let mut decision = match work {
         Work::Report(report) => register::report::decide(report, known, context),
-        Work::Act { actor, act } if is_desk(act) => desk::decide(actor, act, known, context),
-        Work::Act { actor, act } => register::decide(actor, act, known, context),
-        Work::Tick => desk::triage::tick(known, context),
+        Work::Act { actor, act } => decide_act(actor, act, known, context),
+        Work::Once { once, actor, act } => match once::before(once, known, context.now)? {
+            Some(reply) => Ok(Decision::new(reply)),
+            None => decide_act(actor, act, known, context).map(|mut decision| {
+                once::keep(once, actor, act, context.now, &mut decision);
+                decision
+            }),
+        },
+        Work::Tick => desk::triage::tick(known, context).map(|mut decision| {
+            decision.keep(Row::ForgetOnce(context.now.plus_secs(-once::KEPT_S)));
+            decision
+        }),
     }?;
     if let Some(moved) = decision.faults.take() {
         let (asset, steps) = *moved;
         desk::triage::triage(&asset, steps, known, context, &mut decision);
     }
     Ok(decision)
+}
+
+fn decide_act(actor: &Actor, act: &Act, known: &Known, context: &mut Context) -> Result<Decision, Refusal> {
+    if is_desk(act) { desk::decide(actor, act, known, context) } else { register::decide(actor, act, known, context) }
 }
 
 /// Whether the desk decides it; the register decides the rest.

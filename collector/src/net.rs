@@ -35,6 +35,19 @@ pub fn is_network(cidr: &str) -> bool {
     length.is_none_or(|length| length.parse::<u32>().is_ok_and(|length| length <= longest))
 }
 
+/// Whether every address of the network `inner` is also in the network `outer`; both of one family.
+pub fn is_part(inner: &str, outer: &str) -> bool {
+    let length = |cidr: &str, address: IpAddr| match cidr.split_once('/') {
+        Some((_, length)) => length.parse::<u32>().ok(),
+        None => Some(if address.is_ipv4() { 32 } else { 128 }),
+    };
+    let base = |cidr: &str| cidr.split('/').next().and_then(|text| text.parse::<IpAddr>().ok());
+    let (Some(inner_base), Some(outer_base)) = (base(inner), base(outer)) else { return false };
+    let lengths = length(inner, inner_base).zip(length(outer, outer_base));
+    let narrower = lengths.is_some_and(|(inner, outer)| inner >= outer);
+    narrower && inner_base.is_ipv4() == outer_base.is_ipv4() && is_network(inner) && within(inner_base, outer)
+}
+
 fn same_above(left: u128, right: u128, shift: u32) -> bool {
     left.checked_shr(shift).unwrap_or(0) == right.checked_shr(shift).unwrap_or(0)
 }
@@ -73,6 +86,28 @@ mod tests {
             ("192.0.2.9", "", false),
         ] {
             assert_eq!(within(ip(address), cidr), expected, "{address} in {cidr}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_a_part_of_a_wider_one_only() {
+        for (inner, outer, expected) in [
+            ("192.0.2.0/24", "192.0.2.0/24", true),
+            ("192.0.2.128/25", "192.0.2.0/24", true),
+            ("192.0.2.9", "192.0.2.0/24", true),
+            ("192.0.2.9", "192.0.2.9/32", true),
+            ("192.0.2.9/32", "192.0.2.9", true),
+            ("192.0.2.0/23", "192.0.2.0/24", false),
+            ("192.0.3.0/25", "192.0.2.0/24", false),
+            ("0.0.0.0/0", "192.0.2.0/24", false),
+            ("::/0", "0.0.0.0/0", false),
+            ("::ffff:192.0.2.0/120", "192.0.2.0/24", false),
+            ("192.0.2.0/33", "192.0.2.0/24", false),
+            ("2001:db8:1::/48", "2001:db8::/32", true),
+            ("2001:db8::/31", "2001:db8::/32", false),
+            ("", "192.0.2.0/24", false),
+        ] {
+            assert_eq!(is_part(inner, outer), expected, "{inner} in {outer}");
         }
     }
 

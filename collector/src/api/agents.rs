@@ -1,12 +1,13 @@
 //! `/v1/agents`: who reports, and whether it may.
 
 use super::auth::Principal;
-use super::input::{Body, Params, PathId};
-use super::page::{Listed, page};
-use super::{ApiError, App};
+use super::input::{Params, PathId, Post};
+use super::page::{Limit, Listed, page};
+use super::{ApiError, App, act};
 use crate::register::model::{Agent, AgentState};
 use crate::store::read::agents::{self, Filter as Wanted};
-use crate::work::{Act, Resolution, Work};
+use crate::work::once::Once;
+use crate::work::{Act, Resolution};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -39,8 +40,9 @@ struct Filter {
     name: Option<String>,
     /// `next` of the page before.
     cursor: Option<String>,
-    /// Rows of a page, at most 500.
-    limit: Option<usize>,
+    /// Rows of a page, 1 to 500; 100 if not said.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 500)]
+    limit: Option<Limit>,
 }
 
 /// An agent. Times are microseconds since 1970-01-01T00:00:00Z.
@@ -140,9 +142,9 @@ async fn approve(
     State(app): State<App>,
     principal: Principal,
     PathId(agent): PathId<AgentId>,
-    Body(seen): Body<Seen>,
+    Post(seen, once): Post<Seen>,
 ) -> Result<StatusCode, ApiError> {
-    submit(&app, principal, Act::Approve { agent, fingerprint: seen.fingerprint }).await
+    done(&app, principal, Act::Approve { agent, fingerprint: seen.fingerprint }, once).await
 }
 
 /// Why.
@@ -160,9 +162,9 @@ async fn revoke(
     State(app): State<App>,
     principal: Principal,
     PathId(agent): PathId<AgentId>,
-    Body(because): Body<Because>,
+    Post(because, once): Post<Because>,
 ) -> Result<StatusCode, ApiError> {
-    submit(&app, principal, Act::Revoke { agent, reason: because.reason }).await
+    done(&app, principal, Act::Revoke { agent, reason: because.reason }, once).await
 }
 
 /// A decision on a quarantined agent.
@@ -182,7 +184,7 @@ async fn resolve(
     State(app): State<App>,
     principal: Principal,
     PathId(agent): PathId<AgentId>,
-    Body(decided): Body<Decided>,
+    Post(decided, once): Post<Decided>,
 ) -> Result<StatusCode, ApiError> {
     let how = match decided.how.as_str() {
         "keep" => Resolution::Keep,
@@ -190,10 +192,10 @@ async fn resolve(
         "reenroll" => Resolution::Reenroll,
         _ => return Err(ApiError::invalid("how", "one of keep, split, reenroll")),
     };
-    submit(&app, principal, Act::Resolve { agent, how, reason: decided.reason }).await
+    done(&app, principal, Act::Resolve { agent, how, reason: decided.reason }, once).await
 }
 
-async fn submit(app: &App, principal: Principal, act: Act) -> Result<StatusCode, ApiError> {
-    app.store.submit(Work::Act { actor: principal.actor, act }).await?;
+async fn done(app: &App, principal: Principal, what: Act, once: Option<Once>) -> Result<StatusCode, ApiError> {
+    act(app, principal, what, once).await?;
     Ok(StatusCode::NO_CONTENT)
 }

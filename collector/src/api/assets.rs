@@ -4,8 +4,8 @@ use super::asset_views::{AssetView, DetailView, IdentityView, ItemView, PackageV
 use super::auth::Principal;
 use super::events::{EventView, event_view};
 use super::input::{Body, IfMatch, Params, PathId, etag};
-use super::page::{Listed, TimelineParams, moment, page, part, whole};
-use super::{ApiError, App};
+use super::page::{Limit, Listed, TimelineParams, moment, page, part, whole};
+use super::{ApiError, App, act};
 use crate::clock;
 use crate::register::identity;
 use crate::register::model::Presence;
@@ -17,7 +17,7 @@ use crate::store::read::events::EventFilter;
 use crate::store::read::faults::FaultFilter;
 use crate::store::read::software::{self, Op, SoftwareFilter};
 use crate::store::read::{events, faults, links};
-use crate::work::{Act, AssetEdit, Reply, Work};
+use crate::work::{Act, AssetEdit, Reply};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -81,8 +81,9 @@ struct Filter {
     sort: Option<String>,
     /// `next` of the page before.
     cursor: Option<String>,
-    /// Rows of a page, at most 500.
-    limit: Option<usize>,
+    /// Rows of a page, 1 to 500; 100 if not said.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 500)]
+    limit: Option<Limit>,
 }
 
 fn filter(filter: Filter, interval_s: i64, now: At) -> Result<(AssetFilter, Sort, Page), ApiError> {
@@ -234,8 +235,9 @@ pub fn told<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> 
 }
 
 /// Declares what no machine knows. With `If-Match`, only on the revision that the caller has seen.
-#[utoipa::path(patch, path = "/v1/assets/{id}", params(("id" = String, Path)), request_body = Edit,
-    security(("token" = ["assets:write"])), responses((status = 200, body = AssetView)))]
+#[utoipa::path(patch, path = "/v1/assets/{id}", request_body = Edit,
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that was seen: 412 if the asset is another by now. Without it, whatever is there is changed.")),
+    security(("token" = ["assets:write"])), responses((status = 200, body = DetailView)))]
 async fn patch(
     State(app): State<App>,
     principal: Principal,
@@ -244,8 +246,7 @@ async fn patch(
     Body(edit): Body<Edit>,
 ) -> Result<Response, ApiError> {
     let edit = AssetEdit { tag: edit.tag, owner: edit.owner, location: edit.location, criticality: edit.criticality };
-    let act = Act::EditAsset { asset: id, rev, edit };
-    let Reply::Asset(_) = app.store.submit(Work::Act { actor: principal.actor, act }).await? else {
+    let Reply::Asset(_) = act(&app, principal, Act::EditAsset { asset: id, rev, edit }, None).await? else {
         return Err(ApiError::not_found(format!("asset {id}")));
     };
     show(State(app), PathId(id)).await
@@ -260,8 +261,9 @@ struct ItemParams {
     section: Option<String>,
     /// `next` of the page before.
     cursor: Option<String>,
-    /// Rows of a page, at most 500.
-    limit: Option<usize>,
+    /// Rows of a page, 1 to 500; 100 if not said.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 500)]
+    limit: Option<Limit>,
 }
 
 /// An asset's items, section by section; software has a list of its own.
@@ -288,8 +290,9 @@ struct PackageParams {
     name: Option<String>,
     /// `next` of the page before.
     cursor: Option<String>,
-    /// Rows of a page, at most 500.
-    limit: Option<usize>,
+    /// Rows of a page, 1 to 500; 100 if not said.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 500)]
+    limit: Option<Limit>,
 }
 
 /// An asset's software.
@@ -335,7 +338,7 @@ pub async fn told_of(
     app: &App,
     subject: String,
     after: Option<u64>,
-    limit: Option<usize>,
+    limit: Option<Limit>,
 ) -> Result<Listed<EventView>, ApiError> {
     let rows = page(None, limit).rows();
     let filter = EventFilter { after, subject: Some(subject), ..EventFilter::default() };

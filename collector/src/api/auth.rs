@@ -17,6 +17,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::Value;
 use shared::id::ApiTokenId;
+use shared::unit::At;
 use std::collections::{BTreeSet, HashMap};
 
 macro_rules! scopes {
@@ -74,12 +75,14 @@ pub struct Principal {
     pub actor: Actor,
     /// What they may do.
     pub scopes: BTreeSet<Scope>,
+    /// When their right to it ends, if it does.
+    pub until: Option<At>,
 }
 
 impl Principal {
     /// An admin on the collector's own host, known by the kernel: may do everything.
     pub fn local(uid: u32) -> Principal {
-        Principal { actor: Actor::Local(uid), scopes: Scope::ALL.iter().copied().collect() }
+        Principal { actor: Actor::Local(uid), scopes: Scope::ALL.iter().copied().collect(), until: None }
     }
 
     /// Whether they may do this.
@@ -107,9 +110,9 @@ pub enum Rule {
     Scopes(Vec<Scope>),
 }
 
-/// The rule of every route, by method and path template.
+/// The rule of every route, by method and path template, and whether it takes parameters in the query.
 #[derive(Debug, Default)]
-pub struct Rules(HashMap<(Method, String), Rule>);
+pub struct Rules(HashMap<(Method, String), (Rule, bool)>);
 
 impl Rules {
     /// Reads the rules from the API's document. A route without a rule, or with a scope that does not exist,
@@ -119,16 +122,18 @@ impl Rules {
         for (path, item) in document["paths"].as_object().into_iter().flatten() {
             for (method, operation) in item.as_object().into_iter().flatten() {
                 let Ok(method) = method.to_ascii_uppercase().parse::<Method>() else { continue };
+                let params = operation["parameters"].as_array();
+                let asks = params.into_iter().flatten().any(|param| param["in"] == "query");
                 if let Some(rule) = rule_of(&operation["security"]) {
-                    rules.insert((method, path.clone()), rule);
+                    rules.insert((method, path.clone()), (rule, asks));
                 }
             }
         }
         Rules(rules)
     }
 
-    /// The rule of this route.
-    pub fn rule(&self, method: &Method, path: &str) -> Option<&Rule> {
+    /// The rule of this route, and whether it takes parameters in the query.
+    pub fn rule(&self, method: &Method, path: &str) -> Option<&(Rule, bool)> {
         let method = if method == Method::HEAD { Method::GET } else { method.clone() };
         self.0.get(&(method, path.to_owned()))
     }
@@ -150,21 +155,37 @@ fn rule_of(security: &Value) -> Option<Rule> {
 /// The layer around every route of the web port and the admin socket.
 pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
-    let Some(rule) = app.rules.rule(request.method(), &path).cloned() else {
+    let Some((rule, asks)) = app.rules.rule(request.method(), &path).cloned() else {
         tracing::error!(%path, method = %request.method(), "a route without a rule was refused");
         return Err(forbidden("nobody may call this route"));
     };
     let wanted = match rule {
-        Rule::Public => return Ok(next.run(request).await),
+        Rule::Public => None,
         Rule::Agent => return Err(ApiError::not_found("this path")),
-        Rule::Scopes(wanted) => wanted,
+        Rule::Scopes(wanted) => Some(wanted),
     };
-    let principal = identify(&app, request.extensions().get::<Peer>(), request.headers())?;
-    if let Some(missing) = wanted.iter().find(|scope| !principal.may(**scope)) {
-        return Err(forbidden(format!("this needs the scope {}", missing.name())));
+    if let Some(wanted) = wanted {
+        let principal = identify(&app, request.extensions().get::<Peer>(), request.headers())?;
+        if let Some(missing) = wanted.iter().find(|scope| !principal.may(**scope)) {
+            return Err(forbidden(format!("this needs the scope {}", missing.name())));
+        }
+        request.extensions_mut().insert(principal);
     }
-    request.extensions_mut().insert(principal);
+    if !asks {
+        no_query(&request)?;
+    }
     Ok(next.run(request).await)
+}
+
+/// A parameter that a route does not know is a misunderstanding, also where it knows none.
+fn no_query(request: &Request) -> Result<(), ApiError> {
+    match request.uri().query().filter(|query| !query.is_empty()) {
+        Some(query) => {
+            let name: String = query.chars().take_while(|c| !matches!(c, '=' | '&')).take(64).collect();
+            Err(ApiError::bad(&*name, format!("{name}: unknown parameter; this route takes none in its URL")))
+        }
+        None => Ok(()),
+    }
 }
 
 fn identify(app: &App, peer: Option<&Peer>, headers: &HeaderMap) -> Result<Principal, ApiError> {
@@ -175,7 +196,7 @@ fn identify(app: &App, peer: Option<&Peer>, headers: &HeaderMap) -> Result<Princ
             let shown = secret::parse(Prefix::Api, text).ok_or_else(unknown)?;
             let token = app.keyring.check(&shown, address.ip(), clock::now()).ok_or_else(unknown)?;
             let scopes = token.scopes.iter().filter_map(|name| Scope::of(name)).collect();
-            Ok(Principal { actor: Actor::Token(ApiTokenId(shown.id)), scopes })
+            Ok(Principal { actor: Actor::Token(ApiTokenId(shown.id)), scopes, until: Some(token.expires) })
         }
         _ => Err(unknown()),
     }
@@ -202,7 +223,8 @@ mod tests {
     #[test]
     fn a_route_without_a_right_rule_has_none() {
         let operation = |security: Value| json!({"paths": {"/v1/a": {"get": {"security": security}}}});
-        let rule = |security: Value| Rules::of(&operation(security)).rule(&Method::GET, "/v1/a").cloned();
+        let rule =
+            |security: Value| Rules::of(&operation(security)).rule(&Method::GET, "/v1/a").map(|(rule, _)| rule.clone());
         assert_eq!(rule(json!([{"token": ["assets:read"]}])), Some(Rule::Scopes(vec![Scope::AssetsRead])));
         assert_eq!(rule(json!([{}])), Some(Rule::Public));
         assert_eq!(rule(json!([{"token": []}])), None);

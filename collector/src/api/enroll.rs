@@ -7,7 +7,7 @@
 use super::agent::{csr, identity, refused, too_often, unexpected};
 use super::listen::Peer;
 use super::openapi::Quoted;
-use super::{ApiError, App, body, limits};
+use super::{ApiError, App, body, input, limits};
 use crate::event::Actor;
 use crate::net::neighbourhood;
 use crate::pki::proof::{self, Requested};
@@ -121,6 +121,7 @@ fn settle(app: &App, from: IpAddr, now: Instant, answer: Result<Response, ApiErr
 }
 
 async fn read<T: DeserializeOwned>(app: &App, request: Request) -> Result<T, ApiError> {
+    input::is_json(request.headers())?;
     let held = body::read(request, app, body::ENROLL).await?;
     limits::scan(&held.text, &limits::Bounds::ENROLL)?;
     serde_json::from_slice(&held.text).map_err(|error| ApiError::bad("body", error.to_string()))

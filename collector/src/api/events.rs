@@ -1,7 +1,7 @@
 //! `/v1/events`: the journal, as it is or as it comes.
 
-use super::input::Params;
-use super::page::{Listed, page};
+use super::input::{Number, Params};
+use super::page::{Limit, page};
 use super::{ApiError, App};
 use crate::event::Entry;
 use crate::store::read::events::{self, EventFilter};
@@ -37,12 +37,14 @@ struct Filter {
     actor: Option<String>,
     /// Only of this kind: `fault_raised` …
     kind: Option<String>,
-    /// Wait up to so many seconds, at most 15, until there is one.
-    wait_s: Option<u64>,
+    /// Wait up to so many seconds, 0 to 15, until there is one.
+    #[param(value_type = Option<u64>, minimum = 0, maximum = 15)]
+    wait_s: Option<Number<0, WAIT_S>>,
     /// `next` of the page before; the same as `after`.
     cursor: Option<u64>,
-    /// Rows of a page, at most 500.
-    limit: Option<usize>,
+    /// Rows of a page, 1 to 500; 100 if not said.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 500)]
+    limit: Option<Limit>,
 }
 
 /// One line of the journal.
@@ -64,6 +66,17 @@ pub struct EventView {
     pub text: String,
 }
 
+/// A page of the journal.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct Feed {
+    /// Events, oldest first.
+    items: Vec<EventView>,
+    /// To be given as `cursor` for the next page; null at the end.
+    next: Option<String>,
+    /// The number of the newest event of the whole journal, whatever was asked for: how far a follower is behind.
+    head: u64,
+}
+
 /// The view of an entry.
 pub fn event_view(entry: Entry) -> EventView {
     EventView {
@@ -79,8 +92,8 @@ pub fn event_view(entry: Entry) -> EventView {
 
 /// Events, oldest first. To follow: ask with `after` the last number seen, and `wait_s`.
 #[utoipa::path(get, path = "/v1/events", operation_id = "events", params(Filter), security(("token" = ["audit:read"])),
-    responses((status = 200, body = Listed<EventView>)))]
-async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<Json<Listed<EventView>>, ApiError> {
+    responses((status = 200, body = Feed)))]
+async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<Json<Feed>, ApiError> {
     let rows = page(None, params.limit).rows();
     let filter = EventFilter {
         after: params.cursor.max(params.after),
@@ -89,7 +102,7 @@ async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<
         kinds: params.kind.into_iter().collect(),
         ..EventFilter::default()
     };
-    let until = Instant::now() + Duration::from_secs(params.wait_s.unwrap_or(0).min(WAIT_S));
+    let until = Instant::now() + Duration::from_secs(params.wait_s.map_or(0, |Number(seconds)| seconds));
     let mut head = app.store.head();
     let entries = loop {
         // Marked as seen before the read: what is committed meanwhile wakes the wait at once.
@@ -101,5 +114,7 @@ async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<
         }
     };
     let next = entries.last().filter(|_| entries.len() == rows).map(|entry| entry.seq.to_string());
-    Ok(Json(Listed { items: entries.into_iter().map(event_view).collect(), next }))
+    // A read may see a commit a moment before its number is told here.
+    let head = entries.last().map_or(0, |entry| entry.seq).max(*head.borrow());
+    Ok(Json(Feed { items: entries.into_iter().map(event_view).collect(), next, head }))
 }

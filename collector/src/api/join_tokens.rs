@@ -1,14 +1,14 @@
 //! `/v1/join-tokens`: by which agents join. A secret is shown once, in the join file.
 
 use super::auth::Principal;
-use super::input::{Body, Params, PathId};
+use super::input::{Params, PathId, Post};
 use super::page::{Listed, PageParams, page};
-use super::{ApiError, App};
+use super::{ApiError, App, act};
 use crate::clock;
 use crate::register::model::JoinToken;
 use crate::secret::{self, Prefix};
 use crate::store::read::tokens;
-use crate::work::{Act, Work};
+use crate::work::Act;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -83,8 +83,10 @@ async fn list(State(app): State<App>, Params(params): Params<PageParams>) -> Res
 #[serde(deny_unknown_fields)]
 struct New {
     /// Seconds that it may be used: 86,400 if not said, at most 2,592,000.
+    #[schema(minimum = 1, maximum = 2_592_000)]
     ttl_s: Option<u32>,
     /// How many agents may come with it: 1 if not said.
+    #[schema(minimum = 1, maximum = 100_000)]
     uses: Option<u32>,
     /// From where: `192.0.2.0/24`.
     cidr: Option<String>,
@@ -110,7 +112,11 @@ struct Created {
 /// Makes a join token.
 #[utoipa::path(post, path = "/v1/join-tokens", operation_id = "create_join_token", request_body = New,
     security(("token" = ["agents:enroll"])), responses((status = 201, body = Created)))]
-async fn create(State(app): State<App>, principal: Principal, Body(new): Body<New>) -> Result<Response, ApiError> {
+async fn create(
+    State(app): State<App>,
+    principal: Principal,
+    Post(new, once): Post<New>,
+) -> Result<Response, ApiError> {
     let id = Uuid::now_v7();
     let made = secret::make(Prefix::Join, id)
         .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
@@ -121,7 +127,7 @@ async fn create(State(app): State<App>, principal: Principal, Body(new): Body<Ne
         hash: made.hash,
         created: now,
         creator: principal.actor.to_string(),
-        expires: now.plus_secs(i64::from(new.ttl_s.unwrap_or(TTL_S).max(1))),
+        expires: now.plus_secs(i64::from(new.ttl_s.unwrap_or(TTL_S))),
         uses: new.uses.unwrap_or(1),
         used: 0,
         cidr: new.cidr,
@@ -136,8 +142,7 @@ async fn create(State(app): State<App>, principal: Principal, Body(new): Body<Ne
         server_ca: app.authority.server_ca(),
         token: made.text.to_string(),
     };
-    let act = Act::CreateJoinToken { token: Box::new(token.clone()) };
-    app.store.submit(Work::Act { actor: principal.actor, act }).await?;
+    act(&app, principal, Act::CreateJoinToken { token: Box::new(token.clone()) }, once).await?;
     Ok((StatusCode::CREATED, Json(Created { token: view(token), join })).into_response())
 }
 
@@ -149,6 +154,6 @@ async fn revoke(
     principal: Principal,
     PathId(token): PathId<JoinTokenId>,
 ) -> Result<StatusCode, ApiError> {
-    app.store.submit(Work::Act { actor: principal.actor, act: Act::RevokeJoinToken { token } }).await?;
+    act(&app, principal, Act::RevokeJoinToken { token }, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,12 +2,12 @@
 
 use super::asset_views::{LinkView, link_view};
 use super::auth::Principal;
-use super::input::{Body, Params, PathId};
-use super::page::{Listed, page};
-use super::{ApiError, App};
+use super::input::{Params, PathId, Post};
+use super::page::{Limit, Listed, page};
+use super::{ApiError, App, act};
 use crate::desk::model::{End, Rel};
 use crate::store::read::links;
-use crate::work::{Act, Reply, Work};
+use crate::work::{Act, Reply};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -33,8 +33,9 @@ struct Filter {
     rel: Option<String>,
     /// `next` of the page before.
     cursor: Option<String>,
-    /// Rows of a page, at most 500.
-    limit: Option<usize>,
+    /// Rows of a page, 1 to 500; 100 if not said.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 500)]
+    limit: Option<Limit>,
 }
 
 fn end(field: &str, text: &str) -> Result<End, ApiError> {
@@ -69,13 +70,17 @@ struct New {
     to: String,
 }
 
-/// Links two things. Linking them again is no error and gives the link that is there.
+/// Links two things. Linking them again is no error: 200 with the link that is there.
 #[utoipa::path(post, path = "/v1/links", operation_id = "link", request_body = New, security(("token" = ["tickets:write"])),
-    responses((status = 201, body = LinkView)))]
-async fn add(State(app): State<App>, principal: Principal, Body(new): Body<New>) -> Result<Response, ApiError> {
-    let act = Act::AddLink { from: end("from", &new.from)?, rel: rel(&new.rel)?, to: end("to", &new.to)? };
-    match app.store.submit(Work::Act { actor: principal.actor, act }).await? {
-        Reply::Link(link) => Ok((StatusCode::CREATED, Json(link_view(link))).into_response()),
+    responses((status = 201, body = LinkView, description = "A new link"),
+        (status = 200, body = LinkView, description = "The link that is there")))]
+async fn add(State(app): State<App>, principal: Principal, Post(new, once): Post<New>) -> Result<Response, ApiError> {
+    let link = Act::AddLink { from: end("from", &new.from)?, rel: rel(&new.rel)?, to: end("to", &new.to)? };
+    match act(&app, principal, link, once).await? {
+        Reply::Link { link, new } => {
+            let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+            Ok((status, Json(link_view(link))).into_response())
+        }
         _ => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "no link came back")),
     }
 }
@@ -88,6 +93,6 @@ async fn remove(
     principal: Principal,
     PathId(link): PathId<LinkId>,
 ) -> Result<StatusCode, ApiError> {
-    app.store.submit(Work::Act { actor: principal.actor, act: Act::RemoveLink { link } }).await?;
+    act(&app, principal, Act::RemoveLink { link }, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

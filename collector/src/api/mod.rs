@@ -1,8 +1,8 @@
 //! The HTTP API: views over `Store::read`, writes by `Store::submit` alone.
 //!
 //! A resource is one file with `pub fn routes() -> OpenApiRouter<App>` and one line in [`ROUTES`]. Its handlers
-//! take [`State<App>`](axum::extract::State), [`auth::Principal`] for the actor, [`input::Body`],
-//! [`input::Params`], [`input::PathId`] and [`input::IfMatch`], and return `Result<_, ApiError>`; what the store
+//! take [`State<App>`](axum::extract::State), [`auth::Principal`] for the actor, [`input::Post`], [`input::Body`],
+//! [`input::Params`], [`input::PathId`] and [`input::IfMatch`], write by `act`, and return `Result<_, ApiError>`; what the store
 //! says becomes an [`ApiError`] by `?`. The scope that a route wants stands in its `#[utoipa::path]`, for example
 //! `security(("token" = ["assets:read"]))`; without one it is refused. Does not know: SQL, rules.
 //!
@@ -41,6 +41,8 @@ use crate::fleet::Fleet;
 use crate::keyring::Keyring;
 use crate::pki::Authority;
 use crate::store::Store;
+use crate::work::once::Once;
+use crate::work::{Act, Reply, Work};
 pub use problem::ApiError;
 use rate::Rate;
 use shared::id::AgentId;
@@ -124,6 +126,19 @@ impl AppState {
             config,
         }
     }
+}
+
+/// Has something done in the caller's name; with a key, once.
+///
+/// # Errors
+/// What the rules or the store say.
+async fn act(app: &App, who: auth::Principal, act: Act, once: Option<Once>) -> Result<Reply, ApiError> {
+    let actor = who.actor;
+    let work = match once {
+        Some(once) => Work::Once { once, actor, act },
+        None => Work::Act { actor, act },
+    };
+    Ok(app.store.submit(work).await?)
 }
 
 /// One resource of the API.

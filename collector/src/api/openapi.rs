@@ -5,6 +5,7 @@
 
 use super::problem::ProblemBody;
 use super::{ApiError, App, Resource};
+use crate::work::once;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -76,10 +77,30 @@ fn add(document: &mut Value, tag: &str, mut part: Value) {
     let items = part["paths"].as_object_mut().into_iter().flatten();
     for operation in items.flat_map(|(_, item)| item.as_object_mut().into_iter().flatten()) {
         operation.1["tags"] = json!([tag]);
+        if operation.0 == "post" && operation.1["security"][0]["token"].is_array() {
+            takes_key(operation.1);
+        }
         operation.1["responses"]["default"] = failure.clone();
     }
     merge(&mut document["paths"], part["paths"].take());
     merge(&mut document["components"]["schemas"], part["components"]["schemas"].take());
+}
+
+/// Every POST that a token or an admin may send can be repeated.
+fn takes_key(operation: &mut Value) {
+    let key = json!({
+        "name": once::FIELD,
+        "in": "header",
+        "required": false,
+        "description": "Any text, new for each act. Asked again with the same key and body within 24 hours, nothing \
+            is done twice and the answer is the same; with another body it is 422. What was refused may be asked \
+            again. A secret is not kept: then the second answer is 409.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": once::KEY_BYTES_MAX, "pattern": "^[ -~]+$"},
+    });
+    match operation["parameters"].as_array_mut() {
+        Some(params) => params.push(key),
+        None => operation["parameters"] = json!([key]),
+    }
 }
 
 fn merge(into: &mut Value, from: Value) {

@@ -1,7 +1,8 @@
 //! Lists, and the parameters that every list takes. Does not know any resource.
 
 use super::ApiError;
-use crate::store::page::{Page, Rows};
+use super::input::Number;
+use crate::store::page::{LIMIT_ROWS_MAX, Page, Rows};
 use crate::store::read::Text;
 use serde::{Deserialize, Serialize};
 use shared::unit::At;
@@ -29,8 +30,9 @@ impl<T> Listed<T> {
 pub struct PageParams {
     /// `next` of the page before.
     pub cursor: Option<String>,
-    /// Rows of a page, at most 500.
-    pub limit: Option<usize>,
+    /// Rows of a page, 1 to 500; 100 if not said.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 500)]
+    pub limit: Option<Limit>,
 }
 
 /// The parameters of a timeline.
@@ -40,13 +42,17 @@ pub struct PageParams {
 pub struct TimelineParams {
     /// `next` of the page before.
     pub cursor: Option<u64>,
-    /// Rows of a page, at most 500.
-    pub limit: Option<usize>,
+    /// Rows of a page, 1 to 500; 100 if not said.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 500)]
+    pub limit: Option<Limit>,
 }
 
+/// Rows of a page.
+pub type Limit = Number<1, { LIMIT_ROWS_MAX as u64 }>;
+
 /// Which page is wanted.
-pub fn page(cursor: Option<String>, limit: Option<usize>) -> Page {
-    Page { after: cursor, limit }
+pub fn page(cursor: Option<String>, limit: Option<Limit>) -> Page {
+    Page { after: cursor, limit: limit.and_then(|Number(rows)| usize::try_from(rows).ok()) }
 }
 
 /// A text to be equal, in either case; `*` stands for anything.

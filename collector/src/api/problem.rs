@@ -91,6 +91,11 @@ impl ApiError {
         self.status
     }
 
+    /// The field, parameter or limit that is concerned.
+    pub fn named(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
     /// What it says.
     pub fn detail(&self) -> &str {
         &self.detail
@@ -104,11 +109,13 @@ impl From<Refusal> for ApiError {
             Refusal::Stale { .. } => StatusCode::PRECONDITION_FAILED,
             Refusal::Conflict(_) | Refusal::Fork(_) => StatusCode::CONFLICT,
             Refusal::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-            Refusal::Enroll { .. } | Refusal::Barred(_) => StatusCode::FORBIDDEN,
+            Refusal::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Refusal::Enroll { .. } | Refusal::Barred(_) | Refusal::Beyond { .. } => StatusCode::FORBIDDEN,
         };
         let error = ApiError::new(status, refusal.to_string());
         match refusal {
-            Refusal::Invalid { field, .. } => error.field(field),
+            Refusal::Invalid { field, .. } | Refusal::Beyond { field, .. } => error.field(field),
+            Refusal::TooMany { retry_s, .. } => ApiError { retry_s: Some(retry_s), ..error },
             _ => error,
         }
     }

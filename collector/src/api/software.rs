@@ -1,7 +1,7 @@
 //! `/v1/software`: titles and versions over all assets.
 
 use super::input::Params;
-use super::page::{Listed, page, whole};
+use super::page::{Limit, Listed, page, whole};
 use super::{ApiError, App};
 use crate::store::read::software;
 use axum::Json;
@@ -27,7 +27,8 @@ struct Filter {
     /// `next` of the page before.
     cursor: Option<String>,
     /// Titles of a page, at most 500; a title has a row for each of its versions.
-    limit: Option<usize>,
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 500)]
+    limit: Option<Limit>,
 }
 
 /// One version of a title.

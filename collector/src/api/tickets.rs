@@ -4,16 +4,17 @@ use super::asset_views::{LinkView, link_view};
 use super::assets::{told, told_of};
 use super::auth::Principal;
 use super::events::EventView;
-use super::input::{Body, IfMatch, Params, PathId, etag};
-use super::page::{Listed, PageParams, TimelineParams, page, part};
+use super::input::{Body, IfMatch, Number, Params, PathId, Post, etag};
+use super::page::{Limit, Listed, PageParams, TimelineParams, page, part};
 use super::ticket_views::{CommentView, TicketDetail, TicketView};
-use super::{ApiError, App};
+use super::{ApiError, App, act};
 use crate::desk::model::{End, Kind};
 use crate::desk::process::{PROCESSES, Phase};
 use crate::store::page::Page;
 use crate::store::read::links;
 use crate::store::read::tickets::{self, TicketFilter};
-use crate::work::{Act, NewTicket, Reply, TicketEdit, Work};
+use crate::work::once::Once;
+use crate::work::{Act, NewTicket, Reply, TicketEdit};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -52,15 +53,17 @@ struct Filter {
     /// Who asked for it.
     requester: Option<String>,
     /// Of this priority or higher: 1 is the highest, 5 the lowest.
-    priority: Option<u8>,
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 5)]
+    priority: Option<Number<1, 5>>,
     /// Linked to this asset.
     asset: Option<String>,
     /// The title contains this.
     title: Option<String>,
     /// `next` of the page before.
     cursor: Option<String>,
-    /// Rows of a page, at most 500.
-    limit: Option<usize>,
+    /// Rows of a page, 1 to 500; 100 if not said.
+    #[param(value_type = Option<u64>, minimum = 1, maximum = 500)]
+    limit: Option<Limit>,
 }
 
 /// Tickets, the newest first.
@@ -79,7 +82,7 @@ async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<
         states: params.state.into_iter().collect(),
         assignee: params.assignee,
         requester: params.requester,
-        priority: params.priority,
+        priority: params.priority.and_then(|Number(priority)| u8::try_from(priority).ok()),
         asset,
         title: params.title.map(part),
         ..TicketFilter::default()
@@ -145,7 +148,7 @@ struct New {
 /// Opens a ticket.
 #[utoipa::path(post, path = "/v1/tickets", request_body = New, security(("token" = ["tickets:write"])),
     responses((status = 201, body = TicketView)))]
-async fn open(State(app): State<App>, principal: Principal, Body(new): Body<New>) -> Result<Response, ApiError> {
+async fn open(State(app): State<App>, principal: Principal, Post(new, once): Post<New>) -> Result<Response, ApiError> {
     let ticket = NewTicket {
         kind: kind_of(&new.kind)?,
         title: new.title,
@@ -157,12 +160,12 @@ async fn open(State(app): State<App>, principal: Principal, Body(new): Body<New>
         fields: new.fields,
         assets: new.assets.iter().map(|text| asset_of(text)).collect::<Result<_, _>>()?,
     };
-    let ticket = submit(&app, principal, Act::OpenTicket(Box::new(ticket))).await?;
+    let ticket = submit(&app, principal, Act::OpenTicket(Box::new(ticket)), once).await?;
     Ok((StatusCode::CREATED, etag(ticket.rev), Json(ticket)).into_response())
 }
 
-async fn submit(app: &App, principal: Principal, act: Act) -> Result<TicketView, ApiError> {
-    match app.store.submit(Work::Act { actor: principal.actor, act }).await? {
+async fn submit(app: &App, who: Principal, what: Act, once: Option<Once>) -> Result<TicketView, ApiError> {
+    match act(app, who, what, once).await? {
         Reply::Ticket(ticket) => Ok(TicketView::of(*ticket)),
         _ => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "no ticket came back")),
     }
@@ -212,7 +215,8 @@ struct Edit {
 }
 
 /// Changes columns. With `If-Match`, only on the revision that the caller has seen.
-#[utoipa::path(patch, path = "/v1/tickets/{id}", params(("id" = String, Path)), request_body = Edit,
+#[utoipa::path(patch, path = "/v1/tickets/{id}", request_body = Edit,
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that was seen: 412 if the ticket is another by now. Without it, whatever is there is changed.")),
     security(("token" = ["tickets:write"])), responses((status = 200, body = TicketView)))]
 async fn patch(
     State(app): State<App>,
@@ -230,7 +234,7 @@ async fn patch(
         requester: edit.requester,
         fields: edit.fields,
     };
-    let ticket = submit(&app, principal, Act::EditTicket { ticket: id, rev, edit }).await?;
+    let ticket = submit(&app, principal, Act::EditTicket { ticket: id, rev, edit }, None).await?;
     Ok((etag(ticket.rev), Json(ticket)).into_response())
 }
 
@@ -249,17 +253,18 @@ struct Step {
 }
 
 /// Moves a ticket along its process. With `If-Match`, only on the revision that the caller has seen.
-#[utoipa::path(post, path = "/v1/tickets/{id}/moves", operation_id = "move", params(("id" = String, Path)), request_body = Step,
+#[utoipa::path(post, path = "/v1/tickets/{id}/moves", operation_id = "move", request_body = Step,
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that was seen: 412 if the ticket is another by now. Without it, whatever is there is changed.")),
     security(("token" = ["tickets:write"])), responses((status = 200, body = TicketView)))]
 async fn go(
     State(app): State<App>,
     principal: Principal,
     PathId(id): PathId<TicketId>,
     IfMatch(rev): IfMatch,
-    Body(step): Body<Step>,
+    Post(step, once): Post<Step>,
 ) -> Result<Response, ApiError> {
-    let act = Act::MoveTicket { ticket: id, rev, to: step.to, reason: step.reason, fields: step.fields };
-    let ticket = submit(&app, principal, act).await?;
+    let what = Act::MoveTicket { ticket: id, rev, to: step.to, reason: step.reason, fields: step.fields };
+    let ticket = submit(&app, principal, what, once).await?;
     Ok((etag(ticket.rev), Json(ticket)).into_response())
 }
 
@@ -292,10 +297,10 @@ async fn comment(
     State(app): State<App>,
     principal: Principal,
     PathId(id): PathId<TicketId>,
-    Body(new): Body<NewComment>,
+    Post(new, once): Post<NewComment>,
 ) -> Result<Response, ApiError> {
-    let act = Act::CommentTicket { ticket: id, text: new.text };
-    match app.store.submit(Work::Act { actor: principal.actor, act }).await? {
+    let what = Act::CommentTicket { ticket: id, text: new.text };
+    match act(&app, principal, what, once).await? {
         Reply::Comment(comment) => Ok((StatusCode::CREATED, Json(CommentView::of(comment))).into_response()),
         _ => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "no comment came back")),
     }

@@ -1,14 +1,14 @@
 //! `/v1/tokens`: tokens for this API. A secret is shown once.
 
 use super::auth::{Principal, Scope};
-use super::input::{Body, Params, PathId};
+use super::input::{Params, PathId, Post};
 use super::page::{Listed, PageParams, page};
-use super::{ApiError, App};
+use super::{ApiError, App, act};
 use crate::clock;
 use crate::register::model::ApiToken;
 use crate::secret::{self, Prefix};
 use crate::store::read::tokens;
-use crate::work::{Act, Work};
+use crate::work::Act;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -79,11 +79,14 @@ async fn list(
 struct New {
     /// What it is for.
     name: String,
-    /// What it may do; nobody gives more than they have.
+    /// What it may do, each scope once; a token gives no scope that it does not have.
     scopes: Vec<String>,
-    /// Seconds that it lives: 7,776,000 if not said, at most a year.
+    /// Seconds that it lives, at most a year, and no longer than the token that it is made with; if not said,
+    /// 7,776,000, or as long as that token.
+    #[schema(minimum = 1, maximum = 31_622_400)]
     ttl_s: Option<u32>,
-    /// From where it may be used: `192.0.2.0/24`.
+    /// From where it may be used: `192.0.2.0/24`. To be said when it is made with a token that has one: that
+    /// network, or a part of it.
     cidr: Option<String>,
 }
 
@@ -97,25 +100,25 @@ struct CreatedToken {
     token: String,
 }
 
-/// Makes a token.
+/// Makes a token. Made with another token, it is never broader than that one: no other scopes, no wider network, no
+/// later end.
 #[utoipa::path(post, path = "/v1/tokens", operation_id = "create_token", request_body = New,
     security(("token" = ["users:admin"])), responses((status = 201, body = CreatedToken)))]
-async fn create(State(app): State<App>, principal: Principal, Body(new): Body<New>) -> Result<Response, ApiError> {
-    for text in &new.scopes {
-        let known = Scope::of(text).ok_or_else(|| {
-            let all: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
-            ApiError::invalid("scopes", format!("{text:?} is none; there are {}", all.join(", ")))
-        })?;
-        if !principal.may(known) {
-            return Err(
-                ApiError::new(StatusCode::FORBIDDEN, format!("you do not have {text} yourself")).field("scopes")
-            );
-        }
+async fn create(
+    State(app): State<App>,
+    principal: Principal,
+    Post(new, once): Post<New>,
+) -> Result<Response, ApiError> {
+    if let Some(text) = new.scopes.iter().find(|text| Scope::of(text).is_none()) {
+        let all: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
+        return Err(ApiError::invalid("scopes", format!("{text:?} is none; there are {}", all.join(", "))));
     }
     let id = Uuid::now_v7();
     let made = secret::make(Prefix::Api, id)
         .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     let now = clock::now();
+    let default = now.plus_secs(TTL_S.into());
+    let default = principal.until.map_or(default, |until| until.min(default));
     let token = ApiToken {
         id: ApiTokenId(id),
         rev: 1,
@@ -124,12 +127,11 @@ async fn create(State(app): State<App>, principal: Principal, Body(new): Body<Ne
         scopes: new.scopes,
         created: now,
         creator: principal.actor.to_string(),
-        expires: now.plus_secs(i64::from(new.ttl_s.unwrap_or(TTL_S).max(1))),
+        expires: new.ttl_s.map_or(default, |seconds| now.plus_secs(seconds.into())),
         cidr: new.cidr,
         revoked: false,
     };
-    let act = Act::CreateApiToken { token: Box::new(token.clone()) };
-    app.store.submit(Work::Act { actor: principal.actor, act }).await?;
+    act(&app, principal, Act::CreateApiToken { token: Box::new(token.clone()) }, once).await?;
     let created = CreatedToken { view: view(token), token: made.text.to_string() };
     Ok((StatusCode::CREATED, Json(created)).into_response())
 }
@@ -142,6 +144,6 @@ async fn revoke(
     principal: Principal,
     PathId(token): PathId<ApiTokenId>,
 ) -> Result<StatusCode, ApiError> {
-    app.store.submit(Work::Act { actor: principal.actor, act: Act::RevokeApiToken { token } }).await?;
+    act(&app, principal, Act::RevokeApiToken { token }, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -98,11 +98,11 @@ pub fn add(
         return Err(Refusal::invalid("rel", format!("no such pair; {rel} goes {}", directions(rel))));
     }
     if let Some(link) = &known.pair {
-        return Ok(Decision::new(Reply::Link(link.clone())));
+        return Ok(Decision::new(Reply::Link { link: link.clone(), new: false }));
     }
     let mut decision = Decision::new(Reply::Done);
     let link = tie(actor, (from.clone(), rel, to.clone()), context, &mut decision);
-    decision.reply = Reply::Link(link);
+    decision.reply = Reply::Link { link, new: true };
     Ok(decision)
 }
 

@@ -63,6 +63,7 @@ impl World {
                 Row::Unlink(id) => self.known.links.retain(|link| link.id != id),
                 Row::Fault(fault) => drop(self.known.faults.insert(fault.fingerprint.clone(), fault)),
                 Row::Comment(comment) => self.comments.push(comment.text),
+                Row::ForgetOnce(_) => {}
                 other => panic!("no row of the desk: {other:?}"),
             }
         }
@@ -106,7 +107,7 @@ impl World {
 
     fn link(&mut self, from: End, rel: Rel, to: End) -> Result<Link, Refusal> {
         match self.act(Act::AddLink { from, rel, to })? {
-            Reply::Link(link) => Ok(link),
+            Reply::Link { link, .. } => Ok(link),
             other => panic!("not a link: {other:?}"),
         }
     }

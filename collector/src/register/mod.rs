@@ -40,7 +40,7 @@ use crate::work::{Act, Context, Decision, Known, Needs, Refusal};
 use shared::id::AgentId;
 
 /// What must be known to decide an act of the register.
-pub fn needs(act: &Act) -> Needs {
+pub fn needs(actor: &Actor, act: &Act) -> Needs {
     let of_agent = |agent: AgentId| Needs { agent: Some(agent), ..Needs::default() };
     match act {
         Act::Enroll { token, fingerprint, .. } => {
@@ -64,6 +64,10 @@ pub fn needs(act: &Act) -> Needs {
         | Act::Resolve { agent, .. } => of_agent(*agent),
         Act::RevokeJoinToken { token } => Needs { join_token: Some(*token), ..Needs::default() },
         Act::RevokeApiToken { token } => Needs { api_token: Some(*token), ..Needs::default() },
+        Act::CreateApiToken { .. } => match actor {
+            Actor::Token(maker) => Needs { api_token: Some(*maker), ..Needs::default() },
+            _ => Needs::default(),
+        },
         Act::EditAsset { asset, .. } => Needs { assets: vec![*asset], ..Needs::default() },
         _ => Needs::default(),
     }
@@ -93,12 +97,12 @@ pub fn decide(actor: &Actor, act: &Act, known: &Known, context: &mut Context) ->
         Act::Goodbye { agent: id, why } => custody::goodbye(agent(id)?, *why),
         Act::Revoke { agent: id, reason } => custody::revoke(actor, agent(id)?, reason),
         Act::Resolve { agent: id, how, reason } => custody::resolve(actor, agent(id)?, *how, reason),
-        Act::CreateJoinToken { token } => tokens::create_join(actor, token, context),
+        Act::CreateJoinToken { token } => tokens::create_join(actor, token),
         Act::RevokeJoinToken { token: id } => {
             let token = known.join_token.as_ref().ok_or_else(|| Refusal::NotFound(format!("join token {id}")))?;
             tokens::revoke_join(actor, token)
         }
-        Act::CreateApiToken { token } => tokens::create_api(actor, token, context),
+        Act::CreateApiToken { token } => tokens::create_api(actor, token, known.api_token.as_ref()),
         Act::RevokeApiToken { token: id } => {
             let token = known.api_token.as_ref().ok_or_else(|| Refusal::NotFound(format!("API token {id}")))?;
             tokens::revoke_api(actor, token)

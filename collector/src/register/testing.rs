@@ -231,7 +231,7 @@ impl World {
             Row::Fault(fault) if fault.state == FaultState::Cleared => drop(self.faults.remove(&fault.fingerprint)),
             Row::Fault(fault) => drop(self.faults.insert(fault.fingerprint.clone(), fault)),
             Row::Ticket(ticket) => drop(self.tickets.insert(ticket.id, *ticket)),
-            Row::Comment(_) => {}
+            Row::Comment(_) | Row::Once(_) | Row::ForgetOnce(_) => {}
             Row::Link(link) => drop(self.links.insert(link.id, link)),
             Row::Unlink(id) => drop(self.links.remove(&id)),
             Row::JoinToken(token) => drop(self.join_tokens.insert(token.id, token)),

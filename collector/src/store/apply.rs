@@ -5,7 +5,7 @@
 use super::engine::{Engine, Error};
 use super::journal::Journal;
 use super::table::software::Dictionary;
-use super::table::{agent, asset, desk, fault, item, section, software, token};
+use super::table::{agent, asset, desk, fault, item, once, section, software, token};
 use crate::work::{Decision, Row};
 use shared::id::CauseId;
 use shared::unit::At;
@@ -45,6 +45,8 @@ fn put(engine: &mut dyn Engine, dictionary: &mut Dictionary, row: &Row, now: At)
         Row::Unlink(id) => desk::unlink(engine, *id),
         Row::JoinToken(token) => token::put_join(engine, token),
         Row::ApiToken(token) => token::put_api(engine, token),
+        Row::Once(kept) => once::put(engine, kept),
+        Row::ForgetOnce(before) => once::forget(engine, *before),
         Row::Held { agent, stream, record } => agent::put_held(engine, *agent, *stream, record, now),
     }
 }

@@ -206,7 +206,7 @@ impl Store {
     /// # Errors
     /// [`Denied`]: nothing was done.
     pub async fn submit(&self, work: Work) -> Result<Reply, Denied> {
-        let people = matches!(&work, Work::Tick) || matches!(&work, Work::Act { actor, .. } if is_people(actor));
+        let people = matches!(work, Work::Tick) || work.actor().is_some_and(is_people);
         let waiting = self.inner.gauge.waiting.load(Ordering::Relaxed);
         if !people && waiting >= QUEUE_WORKS - QUEUE_RESERVE {
             return Err(self.busy(waiting));

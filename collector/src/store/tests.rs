@@ -1,6 +1,7 @@
 //! The store on real files: what goes in comes out, what is answered is durable, what fails says so.
 
 mod broken;
+mod once;
 mod opening;
 mod pages;
 mod round;

@@ -301,11 +301,7 @@ fn denied(error: &Error) -> Denied {
 
 /// What machines send stops when space runs out; what people do goes on, so that they can help.
 fn is_ingest(work: &Work) -> bool {
-    match work {
-        Work::Report(_) => true,
-        Work::Act { actor, .. } => matches!(actor, Actor::Agent(_) | Actor::Join(_)),
-        Work::Tick => false,
-    }
+    matches!(work, Work::Report(_)) || matches!(work.actor(), Some(Actor::Agent(_) | Actor::Join(_)))
 }
 
 /// Waits for a job, then takes what else waits; `true` if it is to stop after these. `None` when nobody can

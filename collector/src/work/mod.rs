@@ -5,6 +5,7 @@
 
 mod act;
 mod context;
+pub mod once;
 
 pub use act::{Act, AssetEdit, NewTicket, Resolution, TicketEdit};
 pub use context::{Context, Fresh, Policy};
@@ -34,8 +35,27 @@ pub enum Work {
         /// What.
         act: Act,
     },
+    /// The same, by somebody who may ask again without knowing whether it was done.
+    Once {
+        /// By what the second time is known.
+        once: once::Once,
+        /// Who.
+        actor: Actor,
+        /// What.
+        act: Act,
+    },
     /// Time has passed: faults that hold for long enough, automatic closings.
     Tick,
+}
+
+impl Work {
+    /// Who wants it, where it is somebody's wish.
+    pub fn actor(&self) -> Option<&Actor> {
+        match self {
+            Work::Act { actor, .. } | Work::Once { actor, .. } => Some(actor),
+            Work::Report(_) | Work::Tick => None,
+        }
+    }
 }
 
 /// One record of a check-in, and what came with it.
@@ -88,6 +108,8 @@ pub struct Needs {
     pub first_key: Option<(JoinTokenId, String)>,
     /// This API token.
     pub api_token: Option<ApiTokenId>,
+    /// What this actor was told under this key, and how many keys are kept for them.
+    pub once: Option<(Actor, String)>,
     /// The next free number of every kind of ticket.
     pub numbers: bool,
     /// Tickets that were opened for faults of the agent's asset, newest first, of the last 30 days.
@@ -140,6 +162,8 @@ pub struct Known {
     pub enrolled: Option<Agent>,
     /// The API token.
     pub api_token: Option<ApiToken>,
+    /// What is kept of the actor's idempotency keys.
+    pub once: once::Memory,
     /// The next free number by kind of ticket.
     pub numbers: BTreeMap<Kind, u64>,
     /// The asset's latest events as JSON, newest first.
@@ -193,6 +217,10 @@ pub enum Row {
     JoinToken(JoinToken),
     /// An API token.
     ApiToken(ApiToken),
+    /// What was answered under an idempotency key.
+    Once(Box<once::Kept>),
+    /// Keys that were used before this time are no longer kept; a bounded number goes at once.
+    ForgetOnce(At),
     /// A quarantined agent's latest record, held back (one per stream, bounded): JSON.
     Held { agent: AgentId, stream: Stream, record: String },
 }
@@ -210,8 +238,8 @@ pub enum Reply {
     Ticket(Box<Ticket>),
     /// The comment as it was kept.
     Comment(Comment),
-    /// The link as it was kept.
-    Link(Link),
+    /// The link as it is kept; whether it is new.
+    Link { link: Link, new: bool },
     /// The asset as it is now.
     Asset(Box<Asset>),
     /// Nothing more to tell.
@@ -273,6 +301,22 @@ pub enum Refusal {
         field: String,
         /// What is wrong, and what would be right.
         why: String,
+    },
+    /// 403: it is more than the asker has to give.
+    #[error("{field}: {why}")]
+    Beyond {
+        /// Which field.
+        field: String,
+        /// What the asker has, and what to ask for.
+        why: String,
+    },
+    /// 429: the asker has used up what there is for them, for now.
+    #[error("{why}")]
+    TooMany {
+        /// What there is too much of, and what to do.
+        why: String,
+        /// Seconds after which there is room.
+        retry_s: u32,
     },
     /// 403 with one body for all reasons; `why` is for the journal only.
     #[error("enrollment refused")]

@@ -9,7 +9,7 @@ mod sections;
 use super::engine::{Engine, Error};
 use super::journal::Journal;
 use super::table::software::Dictionary;
-use super::table::{agent, asset, fault, section, token};
+use super::table::{agent, asset, fault, once, section, token};
 use crate::register::model::Candidate;
 use crate::work::{Known, Needs};
 use shared::id::{AgentId, AssetId};
@@ -56,6 +56,9 @@ pub fn load(source: &mut Source<'_>, needs: &Needs) -> Result<Known, Error> {
         desk::triage(source, needs, &mut known)?;
     }
     tokens(source.engine, needs, &mut known)?;
+    if let Some((actor, key)) = &needs.once {
+        known.once = once::memory(source.engine, actor, key)?;
+    }
     Ok(known)
 }
 

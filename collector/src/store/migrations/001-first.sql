@@ -47,6 +47,16 @@ create table api_token (
     revoked BOOLEAN not null
 );
 
+create table idempotency_key (
+    actor TEXT not null,
+    name TEXT not null,
+    hash BLOB not null,
+    at BIGINT not null,
+    told TEXT not null,
+    primary key (actor, name)
+);
+create index idempotency_key_at on idempotency_key (at);
+
 create table asset (
     id TEXT not null primary key,
     rev BIGINT not null,

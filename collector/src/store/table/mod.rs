@@ -7,6 +7,7 @@ pub mod asset;
 pub mod desk;
 pub mod fault;
 pub mod item;
+pub mod once;
 pub mod section;
 pub mod software;
 pub mod token;

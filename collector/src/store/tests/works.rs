@@ -150,7 +150,7 @@ async fn the_journal_tells_the_tables() {
     for to in ends {
         let act = Act::AddLink { from: End::Ticket(keys[0].id), rel: Rel::Relates, to };
         let reply = store.submit(Work::Act { actor: KIM, act }).await.expect("linked");
-        let Reply::Link(link) = reply else { panic!("a link: {reply:?}") };
+        let Reply::Link { link, .. } = reply else { panic!("a link: {reply:?}") };
         if matches!(link.to, End::Ticket(_)) {
             store.submit(Work::Act { actor: KIM, act: Act::RemoveLink { link: link.id } }).await.expect("unlinked");
         }
