@@ -8,7 +8,7 @@
 //! | `engine`, `sqlite` | what a database does, and the one that does it |
 //! | `schema`, `migrations/`, `open` | the tables, and the ways in which opening them fails |
 //! | `table/` | how each noun lies in its table |
-//! | `load/`, `apply`, `journal`, `writer` | one work: what it needs, what was decided, what is told, and the commit |
+//! | `load/`, `apply`, `names`, `journal`, `writer` | one work: what it needs, what was decided, what is told, and the commit |
 //! | `page`, `read/` | reads of the API, one file per noun |
 //! | `backup`, `check` | copies, and whether what is stored is right |
 
@@ -21,6 +21,7 @@ pub mod disk;
 pub mod engine;
 mod journal;
 pub mod load;
+mod names;
 pub mod open;
 pub mod page;
 pub mod read;
