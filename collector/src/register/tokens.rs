@@ -108,3 +108,6 @@ fn network(cidr: Option<&str>) -> Result<(), Refusal> {
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= NAME_BYTES && !text.chars().any(char::is_control)
 }
+
+#[cfg(test)]
+mod tests;
