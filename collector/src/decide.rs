@@ -47,6 +47,9 @@ pub fn decide(work: &Work, known: &Known, context: &mut Context) -> Result<Decis
         let (asset, steps) = *moved;
         desk::triage::triage(&asset, steps, known, context, &mut decision);
     }
+    for custody in std::mem::take(&mut decision.custody) {
+        desk::quarantine::follow(&custody, known, context, &mut decision);
+    }
     Ok(decision)
 }
 

@@ -85,10 +85,14 @@ pub struct Entry {
     pub at: At,
     /// Who, in the form of [`Actor`].
     pub actor: String,
+    /// Who, as people called it then: a token's name, a host, `local:0`.
+    pub by: String,
     /// What it has in common with the events of the same work.
     pub cause: CauseId,
     /// What it is about, in the form of [`Subject`].
     pub subjects: Vec<String>,
+    /// The same as people called them then, one for one: a host, `INC-17`.
+    pub about: Vec<String>,
     /// What happened; kinds of a later version are kept as they are.
     pub event: Told,
 }

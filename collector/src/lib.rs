@@ -13,6 +13,7 @@
 //! | `store` | the only SQL: load, apply, the writer, pages | rules |
 //! | [`pki`] | the built-in certificate authority | who may have a certificate |
 //! | [`fleet`], [`keyring`] | agents and API tokens in memory, for every request | the database |
+//! | [`seen`] | when last-seen goes from memory to the database | rules |
 //! | [`api`] | routes, views over reads, writes by `submit` | SQL, rules |
 //! | [`jobs`] | what happens by time | rules |
 //! | [`serve`] | the order of starting and stopping | what is served |
@@ -34,6 +35,7 @@ pub mod notify;
 pub mod pki;
 pub mod register;
 pub mod secret;
+pub mod seen;
 pub mod serve;
 pub mod stop;
 pub mod store;

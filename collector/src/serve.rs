@@ -19,7 +19,7 @@ use crate::fleet::Fleet;
 use crate::keyring::Keyring;
 use crate::pki::{self, Authority, tls};
 use crate::stop::{self, Stop, Stopper};
-use crate::{clock, jobs, notify};
+use crate::{clock, jobs, notify, seen};
 use bind::Bound;
 use serde::Serialize;
 use std::fs;
@@ -144,7 +144,7 @@ impl Running {
         if tokio::time::timeout(DRAIN + DRAIN_SLACK, self.stopper.stop()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
-        if let Err(error) = jobs::flush(&self.hands).await {
+        if let Err(error) = seen::flush(&self.hands.store, &self.hands.fleet).await {
             tracing::warn!(%error, "last-seen could not be flushed; the next beats bring it back");
         }
         self.app.store.close().await;

@@ -1,30 +1,46 @@
 //! Events in words: one line each, for timelines, feeds and logs.
 //!
-//! Pure, and never read back: programs use the event itself. Not escaped here: whoever shows a line does that.
+//! Pure, and never read back: programs use the event itself. People read keys and names, as they were when it
+//! happened, never ids. Not escaped here: whoever shows a line does that.
 
-use crate::event::{Brief, Changed, Event, Told, Upgrade};
+use crate::desk::model::{End, Link};
+use crate::event::{Brief, Changed, Entry, Event, Told, Upgrade};
 use shared::fact::Value;
 
 /// Names that a line lists before it only counts.
 const NAMES: usize = 5;
+/// Characters of what people wrote, or of a value, that a line shows.
+const EXCERPT_CHARS: usize = 120;
+/// Characters of a line.
+const LINE_CHARS: usize = 500;
 
 /// What happened, in one line.
-pub fn told(told: &Told) -> String {
-    match told {
-        Told::Known(event) => line(event),
-        Told::Other(value) => match value {
-            Value::Map(map) => map.get("kind").map_or_else(|| "something".to_owned(), Value::to_string),
-            other => other.to_string(),
-        },
-    }
+pub fn told(entry: &Entry) -> String {
+    let text = match &entry.event {
+        Told::Known(event) => line(event, entry),
+        Told::Other(Value::Map(map)) => map.get("kind").map_or_else(|| "something".to_owned(), Value::to_string),
+        Told::Other(other) => other.to_string(),
+    };
+    excerpt(&text, LINE_CHARS)
 }
 
-/// What happened, in one line.
-pub fn line(event: &Event) -> String {
-    agents(event).or_else(|| assets(event)).or_else(|| desk(event)).unwrap_or_default()
+fn line(event: &Event, entry: &Entry) -> String {
+    agents(event, entry).or_else(|| assets(event, entry)).or_else(|| desk(event, entry)).unwrap_or_default()
 }
 
-fn agents(event: &Event) -> Option<String> {
+/// The name of the first subject of this kind (`agent`, `asset` …).
+fn name<'a>(entry: &'a Entry, kind: &str) -> Option<&'a str> {
+    let of_kind = |(subject, _): &(&String, &String)| subject.split_once(':').is_some_and(|(held, _)| held == kind);
+    entry.subjects.iter().zip(&entry.about).find(of_kind).map(|(_, name)| name.as_str())
+}
+
+/// The name of this subject.
+fn called<'a>(entry: &'a Entry, subject: &str) -> Option<&'a str> {
+    entry.subjects.iter().zip(&entry.about).find(|(held, _)| *held == subject).map(|(_, name)| name.as_str())
+}
+
+fn agents(event: &Event, entry: &Entry) -> Option<String> {
+    let agent = || format!("agent of {}", name(entry, "agent").unwrap_or("a machine"));
     Some(match event {
         Event::JoinTokenCreated { uses, approve, .. } => {
             format!(
@@ -43,16 +59,18 @@ fn agents(event: &Event) -> Option<String> {
                 if *pending { ", waits for approval" } else { "" }
             )
         }
-        Event::AgentApproved {} => "agent approved".to_owned(),
-        Event::AgentRenewed { generation, .. } => format!("agent got certificate {generation}"),
+        Event::AgentApproved {} => format!("{} approved", agent()),
+        Event::AgentRenewed { generation, .. } => format!("{} got certificate {generation}", agent()),
         Event::AgentRecovered { generation, .. } => {
-            format!("agent came back after its certificate had ended, got certificate {generation}")
+            format!("{} came back after its certificate had ended, got certificate {generation}", agent())
         }
-        Event::AgentRevoked { reason } => format!("agent revoked: {reason}"),
-        Event::AgentQuarantined { reason, detail } => format!("agent quarantined: {reason}: {detail}"),
-        Event::AgentResolved { how, reason } => format!("quarantine ended ({how}): {reason}"),
-        Event::AgentSuperseded { by } => format!("agent superseded by {by}"),
-        Event::AgentGoodbye { why } => format!("agent said goodbye: {why}"),
+        Event::AgentRevoked { reason } => format!("{} revoked{}", agent(), because(reason)),
+        Event::AgentQuarantined { reason, detail } => format!("{} quarantined: {reason}: {detail}", agent()),
+        Event::AgentResolved { how, reason } => {
+            format!("quarantine of the {} ended ({how}){}", agent(), because(reason))
+        }
+        Event::AgentSuperseded { .. } => format!("{} superseded: another agent took its place", agent()),
+        Event::AgentGoodbye { why } => format!("{} said goodbye: {why}", agent()),
         Event::ReportsLost { gap } => {
             format!("{} {} lost before they were sent: {}", gap.records, plural(gap.records, "record"), gap.reason)
         }
@@ -60,14 +78,17 @@ fn agents(event: &Event) -> Option<String> {
     })
 }
 
-fn assets(event: &Event) -> Option<String> {
+fn assets(event: &Event, entry: &Entry) -> Option<String> {
     Some(match event {
         Event::AssetCreated { name, class, why } => format!("{class} {name} came into the register: {why}"),
-        Event::AgentBound { why, .. } => format!("agent speaks for this asset: {why}"),
+        Event::AgentBound { why, .. } => {
+            format!("an agent speaks for {}: {why}", name(entry, "asset").unwrap_or("this asset"))
+        }
         Event::AssetReimaged { why, .. } => format!("reimaged: {why}"),
         Event::MainboardReplaced { changed, why } => format!("main board replaced: {} ({why})", changes(changed)),
         Event::IdentityConflict { evidence, why, other, .. } => {
-            format!("identity conflict with asset {other}: {evidence}: {why}")
+            let other = called(entry, &format!("asset:{other}")).unwrap_or("another asset");
+            format!("identity conflict with {other}: {evidence}: {why}")
         }
         Event::Baseline { sections } => {
             let rows: u64 = sections.values().sum();
@@ -97,24 +118,32 @@ fn assets(event: &Event) -> Option<String> {
         Event::DropHeld { section, rows, left } => {
             format!("{section}: {left} of {rows} rows left; waiting for the next report to confirm it")
         }
-        Event::FaultRaised { fault } => {
-            format!("{} fault: {}", fault.severity, fault.detail)
-        }
+        Event::FaultRaised { fault } => format!("{} fault: {}", fault.severity, fault.detail),
         Event::FaultCleared { fault } => format!("{} has passed", named_fault(&fault.check, &fault.resource)),
         _ => return None,
     })
 }
 
-fn desk(event: &Event) -> Option<String> {
+fn desk(event: &Event, entry: &Entry) -> Option<String> {
+    let key = name(entry, "ticket").unwrap_or("ticket");
     Some(match event {
         Event::TicketOpened { ticket } => format!("{} opened: {}", ticket.key(), ticket.title),
-        Event::TicketMoved { from, to, reason } => format!("{from} → {to}{}", because(reason)),
-        Event::TicketEdited { changed } => changes(changed),
-        Event::TicketCommented { text, .. } => format!("comment: {text}"),
-        Event::LinkAdded { link } => format!("linked: {} {} {}", link.from, link.rel, link.to),
-        Event::LinkRemoved { link } => format!("link removed: {} {} {}", link.from, link.rel, link.to),
+        Event::TicketMoved { from, to, reason } => format!("{key}: {from} → {to}{}", because(reason)),
+        Event::TicketEdited { changed } => format!("{key}: {}", changes(changed)),
+        Event::TicketCommented { text, .. } => format!("{key}: comment: {}", excerpt(text, EXCERPT_CHARS)),
+        Event::LinkAdded { link } => format!("linked: {}", pair(link, entry)),
+        Event::LinkRemoved { link } => format!("no longer linked: {}", pair(link, entry)),
         _ => return None,
     })
+}
+
+fn pair(link: &Link, entry: &Entry) -> String {
+    let end = |end: &End| match end {
+        End::External(text) => text.clone(),
+        End::Asset(_) => called(entry, &end.to_string()).unwrap_or("an asset").to_owned(),
+        End::Ticket(_) => called(entry, &end.to_string()).unwrap_or("a ticket").to_owned(),
+    };
+    format!("{} {} {}", end(&link.from), link.rel.name().replace('_', " "), end(&link.to))
 }
 
 fn named(item: &Brief) -> String {
@@ -127,10 +156,12 @@ fn named_fault(check: &str, resource: &str) -> String {
 }
 
 fn changes(changed: &[Changed]) -> String {
-    let told = changed.iter().take(NAMES).map(|change| {
-        let side = |value: &Option<Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string);
-        format!("{} {} → {}", change.field, side(&change.from), side(&change.to))
-    });
+    let side = |value: &Option<Value>| match value {
+        Some(value) => excerpt(&value.to_string(), EXCERPT_CHARS),
+        None => "nothing".to_owned(),
+    };
+    let told = changed.iter().take(NAMES);
+    let told = told.map(|change| format!("{} {} → {}", change.field, side(&change.from), side(&change.to)));
     let mut text = told.collect::<Vec<_>>().join(", ");
     if changed.len() > NAMES {
         text.push_str(&format!(" and {} more", changed.len() - NAMES));
@@ -153,7 +184,26 @@ fn software(installed: &[String], removed: &[String], upgraded: &[Upgrade]) -> S
 }
 
 fn because(reason: &str) -> String {
-    if reason.is_empty() { String::new() } else { format!(": {reason}") }
+    if reason.is_empty() { String::new() } else { format!(": {}", excerpt(reason, EXCERPT_CHARS)) }
+}
+
+/// The start of a text, on one line.
+fn excerpt(text: &str, chars: usize) -> String {
+    let mut out = String::new();
+    for (at, word) in text.split_whitespace().enumerate() {
+        if at > 0 {
+            out.push(' ');
+        }
+        out.push_str(word);
+        // A text may be long; what is cut off anyway need not be looked at.
+        if out.len() > chars.saturating_mul(4) {
+            break;
+        }
+    }
+    match out.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}…", out[..end].trim_end()),
+        None => out,
+    }
 }
 
 fn plural<N: TryInto<u64>>(count: N, noun: &str) -> String {
@@ -161,34 +211,4 @@ fn plural<N: TryInto<u64>>(count: N, noun: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_upgrade_run_is_one_line() {
-        let upgraded: Vec<Upgrade> =
-            (0..2000).map(|n| Upgrade { name: format!("p{n}"), from: "1".into(), to: "2".into() }).collect();
-        let event = Event::SoftwareChanged {
-            section: "dpkg".into(),
-            installed: vec!["hello 2.10".into()],
-            removed: vec![],
-            upgraded,
-        };
-        assert_eq!(
-            line(&event),
-            "installed hello 2.10; upgraded p0 1 → 2, p1 1 → 2, p2 1 → 2, p3 1 → 2, p4 1 → 2 and 1995 more"
-        );
-    }
-
-    #[test]
-    fn a_change_says_from_and_to() {
-        let changed = vec![Changed { field: "owner".into(), from: None, to: Some("Ada".into()) }];
-        assert_eq!(line(&Event::AssetEdited { changed }), "edited: owner nothing → Ada");
-    }
-
-    #[test]
-    fn what_a_later_version_tells_is_named() {
-        let other: Told = serde_json::from_str(r#"{"kind":"asset_teleported"}"#).expect("told");
-        assert_eq!(told(&other), "asset_teleported");
-    }
-}
+mod tests;

@@ -13,6 +13,16 @@ pub fn is_section(name: &str) -> bool {
     name.starts_with("health_")
 }
 
+/// Readings of filesystems.
+const DISKS: &str = "health_disks";
+/// Readings of units.
+const SERVICES: &str = "health_services";
+/// Readings of memory.
+const MEMORY: &str = "health_memory";
+/// Whether the machine waits for a restart.
+const REBOOT: &str = "health_reboot";
+/// What the agent itself costs.
+const OWN: &str = "health_self";
 /// The section that the agent itself writes from the collector's clock, not by a probe.
 pub const SECTION_CLOCK: &str = "health_clock";
 
@@ -21,6 +31,8 @@ pub const SECTION_CLOCK: &str = "health_clock";
 pub struct Check {
     /// Its name: `disk_space` …
     pub name: &'static str,
+    /// The section that tells of it, named after its probe: `health_disks` …
+    pub section: &'static str,
     /// What `value` counts.
     pub unit: &'static str,
     /// The value from which on the agent tells at once, and the collector sees a fault.
@@ -33,17 +45,30 @@ pub struct Check {
     pub title: &'static str,
 }
 
-/// Every check that this version knows. One line adds one.
+/// Every check that this version knows. One line adds one: name, section, unit, raise and clear, step, title.
 pub const CHECKS: &[Check] = &[
-    Check { name: "disk_space", unit: "percent", raise: 90, clear: 85, step: 1, title: "Disk space" },
-    Check { name: "disk_inodes", unit: "percent", raise: 90, clear: 85, step: 1, title: "Inodes" },
-    Check { name: "failed_unit", unit: "state", raise: 1, clear: 1, step: 1, title: "Service failed" },
-    Check { name: "memory_pressure", unit: "percent", raise: 40, clear: 20, step: 5, title: "Memory pressure" },
-    Check { name: "clock_skew", unit: "seconds", raise: 300, clear: 60, step: 30, title: "Clock skew" },
-    Check { name: "reboot_required", unit: "state", raise: 1, clear: 1, step: 1, title: "Reboot required" },
-    Check { name: "agent_cpu", unit: "permille", raise: 100, clear: 50, step: 5, title: "Agent's own CPU" },
-    Check { name: "agent_memory", unit: "kib", raise: 65_536, clear: 49_152, step: 1024, title: "Agent's own memory" },
+    Check::new("disk_space", DISKS, "percent", (90, 85), 1, "Disk space"),
+    Check::new("disk_inodes", DISKS, "percent", (90, 85), 1, "Inodes"),
+    Check::new("failed_unit", SERVICES, "state", (1, 1), 1, "Service failed"),
+    Check::new("memory_pressure", MEMORY, "percent", (40, 20), 5, "Memory pressure"),
+    Check::new("clock_skew", SECTION_CLOCK, "seconds", (300, 60), 30, "Clock skew"),
+    Check::new("reboot_required", REBOOT, "state", (1, 1), 1, "Reboot required"),
+    Check::new("agent_cpu", OWN, "permille", (100, 50), 5, "Agent's own CPU"),
+    Check::new("agent_memory", OWN, "kib", (65_536, 49_152), 1024, "Agent's own memory"),
 ];
+
+impl Check {
+    const fn new(
+        name: &'static str,
+        section: &'static str,
+        unit: &'static str,
+        (raise, clear): (i64, i64),
+        step: i64,
+        title: &'static str,
+    ) -> Check {
+        Check { name, section, unit, raise, clear, step, title }
+    }
+}
 
 /// The check of that name.
 pub fn check(name: &str) -> Option<&'static Check> {
@@ -115,9 +140,10 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_clears_no_higher_than_it_is_raised() {
+    fn a_check_clears_no_higher_than_it_raises_and_has_a_section() {
         for check in CHECKS {
             assert!(check.clear <= check.raise && check.step > 0, "{}", check.name);
+            assert!(is_section(check.section), "{}", check.name);
         }
     }
 }

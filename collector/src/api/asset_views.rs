@@ -115,10 +115,12 @@ pub struct DetailView {
     pub addresses: Vec<String>,
     /// Its sections.
     pub sections: Vec<SectionView>,
-    /// Links that it is an end of.
+    /// Links that it is an end of, the newest first.
     pub links: Vec<LinkView>,
     /// Faults that have not passed.
     pub faults: Vec<FaultView>,
+    /// Which of these lists have more than is shown here: `links` (all of them: `/v1/links?end=asset:ID`), `faults`.
+    pub cut: Vec<String>,
 }
 
 /// What is held of one section.

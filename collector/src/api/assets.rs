@@ -6,7 +6,6 @@ use super::events::{EventView, event_view};
 use super::input::{Body, IfMatch, Params, PathId, etag};
 use super::page::{Limit, Listed, TimelineParams, moment, page, part, whole};
 use super::{ApiError, App, act};
-use crate::clock;
 use crate::register::identity;
 use crate::register::model::Presence;
 use crate::register::presence::{MISSING_S, ONLINE_INTERVALS, STALE_S};
@@ -18,6 +17,7 @@ use crate::store::read::faults::FaultFilter;
 use crate::store::read::software::{self, Op, SoftwareFilter};
 use crate::store::read::{events, faults, links};
 use crate::work::{Act, AssetEdit, Reply};
+use crate::{clock, seen};
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -121,7 +121,8 @@ fn filter(filter: Filter, interval_s: i64, now: At) -> Result<(AssetFilter, Sort
 
 /// Presence as times between which an asset was last heard: what `register::presence` says, turned round.
 fn present(out: &mut AssetFilter, presence: Presence, interval_s: i64, now: At) {
-    let ago = |seconds: i64| Some(now.plus_secs(-seconds));
+    // Presence counts whole seconds: up to a microsecond short of one more.
+    let ago = |seconds: i64| Some(At(now.plus_secs(-seconds - 1).0 + 1));
     let (since, before) = match presence {
         Presence::Online => (ago(ONLINE_INTERVALS * interval_s), None),
         Presence::Silent => (ago(STALE_S), ago(ONLINE_INTERVALS * interval_s)),
@@ -171,6 +172,12 @@ async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<
     let now = clock::now();
     let interval_s = i64::from(app.config.policy.settings.checkin_s);
     let (filter, sort, page) = filter(params, interval_s, now)?;
+    if filter.asks_when_heard()
+        && let Err(error) = seen::flush(&app.store, &app.fleet).await
+    {
+        // Then the filter is as old as the last flush; that is better than no answer.
+        tracing::warn!(%error, "last-seen could not be flushed before a question about it");
+    }
     let rows = app.store.read(move |engine| assets::list(engine, &filter, sort, &page)).await?;
     Ok(Json(Listed::of(rows, |row| AssetView::of(&app, row, now))))
 }
@@ -189,20 +196,22 @@ async fn show(State(app): State<App>, PathId(id): PathId<AssetId>) -> Result<Res
             row,
             assets::addresses(engine, id)?,
             assets::sections(engine, id)?,
-            links::list(engine, Some(&end), None, &all)?.rows,
-            faults::list(engine, &faults, &all)?.rows,
+            links::list(engine, Some(&end), None, &all)?,
+            faults::list(engine, &faults, &all)?,
         )))
     });
     let Some((row, addresses, sections, links, faults)) = read.await? else {
         return Err(ApiError::not_found(format!("asset {id}")));
     };
     let rev = row.asset.rev;
+    let cut = [("links", &links.next), ("faults", &faults.next)];
     let view = DetailView {
         asset: AssetView::of(&app, row, clock::now()),
         addresses,
         sections: sections.into_iter().map(Into::into).collect(),
-        links: links.into_iter().map(link_view).collect(),
-        faults: faults.into_iter().map(Into::into).collect(),
+        cut: cut.into_iter().filter(|(_, next)| next.is_some()).map(|(name, _)| name.to_owned()).collect(),
+        links: links.rows.into_iter().map(link_view).collect(),
+        faults: faults.rows.into_iter().map(Into::into).collect(),
     };
     Ok((etag(rev), Json(view)).into_response())
 }
@@ -355,6 +364,28 @@ async fn exists(app: &App, id: AssetId) -> Result<(), ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_filter_of_a_presence_is_what_the_presence_is() {
+        use crate::register::presence::presence;
+        use shared::checkin::Goodbye;
+        let (now, interval_s) = (At(2_000_000_000_000_000), 300);
+        let ages = [0, ONLINE_INTERVALS * interval_s, STALE_S, MISSING_S];
+        let around = ages.into_iter().flat_map(|s| [-1, 0, 1, 999_999, 1_000_000].map(|us| s * 1_000_000 + us));
+        let heard = around.map(|age| Some(At(now.0 - age))).chain([None]);
+        for (heard, goodbye) in heard.flat_map(|heard| [(heard, None), (heard, Some(Goodbye::Sleep))]) {
+            let is = presence(heard, goodbye, interval_s, now);
+            for asked in Presence::ALL {
+                let mut filter = AssetFilter::default();
+                present(&mut filter, *asked, interval_s, now);
+                let fits = filter.heard_since.is_none_or(|since| heard >= Some(since))
+                    && filter.heard_before.is_none_or(|before| heard.is_some_and(|heard| heard < before))
+                    && filter.heard.is_none_or(|was| was == heard.is_some())
+                    && filter.goodbye.is_none_or(|said| said == goodbye.is_some());
+                assert_eq!(fits, *asked == is, "{asked}, heard {heard:?}, {goodbye:?}: {is}");
+            }
+        }
+    }
 
     #[test]
     fn software_is_asked_for_by_name_and_version() {

@@ -56,10 +56,14 @@ pub struct EventView {
     pub at: i64,
     /// Who.
     pub actor: String,
+    /// Who, as people called it then: a token's name, a host, `local:0`.
+    pub by: String,
     /// What it has in common with the events of the same work.
     pub cause: String,
     /// What it is about.
     pub subjects: Vec<String>,
+    /// The same as people called them then, one for one: a host, `INC-17`.
+    pub about: Vec<String>,
     /// What happened, for programs; `kind` says which fields there are.
     pub event: Value,
     /// What happened, for people, in one line.
@@ -82,10 +86,12 @@ pub fn event_view(entry: Entry) -> EventView {
     EventView {
         seq: entry.seq,
         at: entry.at.0,
+        text: tell::told(&entry),
         actor: entry.actor,
+        by: entry.by,
         cause: entry.cause.to_string(),
         subjects: entry.subjects,
-        text: tell::told(&entry.event),
+        about: entry.about,
         event: serde_json::to_value(&entry.event).unwrap_or_default(),
     }
 }

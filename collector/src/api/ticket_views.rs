@@ -99,10 +99,13 @@ pub struct TicketDetail {
     pub moves: Vec<String>,
     /// What each of those moves needs.
     pub needs: BTreeMap<String, Vec<String>>,
-    /// Links that it is an end of.
+    /// Links that it is an end of, the newest first.
     pub links: Vec<LinkView>,
     /// What was written on it, oldest first.
     pub comments: Vec<CommentView>,
+    /// Which of these lists have more than is shown here: `links` (all of them: `/v1/links?end=ticket:ID`),
+    /// `comments` (`/v1/tickets/ID/comments`).
+    pub cut: Vec<String>,
     /// The evidence as it was when the ticket was opened.
     pub snapshot: Option<Value>,
 }
@@ -118,6 +121,7 @@ impl TicketDetail {
             needs: needs.collect(),
             links,
             comments: comments.into_iter().map(CommentView::of).collect(),
+            cut: Vec::new(),
             snapshot: ticket.snapshot.as_deref().and_then(|text| serde_json::from_str(text).ok()),
             ticket: TicketView::of(ticket),
         }

@@ -178,15 +178,17 @@ async fn show(State(app): State<App>, PathId(id): PathId<TicketId>) -> Result<Re
     let read = app.store.read(move |engine| {
         let Some(ticket) = tickets::by_id(engine, id)? else { return Ok(None) };
         let all = Page { after: None, limit: Some(usize::MAX) };
-        let links = links::list(engine, Some(&End::Ticket(id)), None, &all)?.rows;
-        Ok(Some((ticket, tickets::comments(engine, id, &all)?.rows, links)))
+        let links = links::list(engine, Some(&End::Ticket(id)), None, &all)?;
+        Ok(Some((ticket, tickets::comments(engine, id, &all)?, links)))
     });
     let Some((ticket, comments, links)) = read.await? else {
         return Err(ApiError::not_found(format!("ticket {id}")));
     };
-    let links: Vec<LinkView> = links.into_iter().map(link_view).collect();
+    let cut = [("links", &links.next), ("comments", &comments.next)];
+    let cut = cut.into_iter().filter(|(_, next)| next.is_some()).map(|(name, _)| name.to_owned()).collect();
+    let links: Vec<LinkView> = links.rows.into_iter().map(link_view).collect();
     let rev = ticket.rev;
-    Ok((etag(rev), Json(TicketDetail::of(ticket, comments, links))).into_response())
+    Ok((etag(rev), Json(TicketDetail { cut, ..TicketDetail::of(ticket, comments.rows, links) })).into_response())
 }
 
 /// Columns to change. A field that is not there stays as it is; null takes it away.

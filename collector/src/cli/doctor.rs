@@ -88,7 +88,8 @@ fn checks(config: &Config, now: At) -> Vec<(&'static str, Found)> {
     if matches!(checks.last(), Some((_, Found::Failed(..)))) {
         return checks;
     }
-    checks.push(("free space", disk::space(&config.state_dir).map_or_else(|e| denied(&e), space)));
+    let ballast = disk::ballast(&config.state_dir);
+    checks.push(("free space", disk::space(&config.state_dir).map_or_else(|e| denied(&e), |it| space(it, ballast))));
     checks.push(("database", database(&offline::database(config))));
     if matches!(fs::symlink_metadata(pki.join(DEPLOYMENT)), Err(error) if error.kind() == ErrorKind::NotFound) {
         checks.push(("keys", Found::Good("none yet; `muster serve` makes them".into())));
@@ -142,8 +143,12 @@ fn denied(error: &std::io::Error) -> Found {
     Found::failed(error.to_string(), "run this as the user of the collector, or as root")
 }
 
-fn space(space: disk::Space) -> Found {
-    let text = format!("{} MiB free, {} MiB must stay free", space.free / MIB, space.floor / MIB);
+fn space(space: disk::Space, ballast: u64) -> Found {
+    let kept = match ballast {
+        0 => "no ballast is kept".to_owned(),
+        bytes => format!("{} MiB of ballast", bytes / MIB),
+    };
+    let text = format!("{} MiB free, {} MiB must stay free, {kept}", space.free / MIB, space.floor / MIB);
     if space.free < space.floor {
         return Found::failed(text, "free space: nothing is taken from agents until then");
     }
@@ -232,7 +237,7 @@ mod tests {
 
     #[test]
     fn bounds_are_where_the_collector_has_them() {
-        let at = |free| state(&space(disk::Space { free, floor: 100 }));
+        let at = |free| state(&space(disk::Space { free, floor: 100, ballast: 0 }, 0));
         assert_eq!([at(99), at(100), at(199), at(200)], ["failed", "warning", "warning", "ok"]);
         let now = At(1_700_000_000_000_000);
         let at = |after_s| state(&end(now.secs() + after_s, now));

@@ -37,9 +37,9 @@ pub enum Verb {
 }
 
 const LIST: &[Column] =
-    &[("SEQ", "seq"), ("AT", "at"), ("WHO", "actor"), ("WHAT", "event.kind"), ("TOLD", "text"), ("ABOUT", "subjects")];
+    &[("SEQ", "seq"), ("AT", "at"), ("WHO", "by"), ("WHAT", "event.kind"), ("TOLD", "text"), ("ABOUT", "about")];
 
-const TIMELINE: &[Column] = &[("AT", "at"), ("WHO", "actor"), ("TOLD", "text")];
+const TIMELINE: &[Column] = &[("AT", "at"), ("WHO", "by"), ("TOLD", "text")];
 
 /// Runs the verb.
 ///
@@ -81,7 +81,7 @@ async fn follow_from(session: &Session, mut after: u64, params: Vec<(&str, Strin
                 Format::Table => {
                     let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
                     let at = row.get("at").and_then(Value::as_i64).map_or_else(String::new, output::time);
-                    println!("{after} {at} {} {}", shared::show::line(text("actor")), shared::show::line(text("text")));
+                    println!("{after} {at} {} {}", shared::show::line(text("by")), shared::show::line(text("text")));
                 }
                 Format::Json | Format::Csv => println!("{row}"),
             }

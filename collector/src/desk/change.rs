@@ -1,11 +1,12 @@
 //! The process of changes: do something to infrastructure, fast and safely.
 //!
 //! A *standard* change is approved beforehand; a *normal* one takes every step; an *emergency* may be
-//! implemented first and is always reviewed. Until approvals exist, whoever may write tickets passes
+//! implemented first and is always reviewed. What was done without approval is *unauthorised*, a flag: such a change
+//! is opened in `review`, or goes there from wherever its approval was still to come. Until approvals exist, whoever may write tickets passes
 //! `awaiting_approval`, with a reason. Collisions, freezes and verification come later, as findings.
 
 use super::model::{Kind, Rel};
-use super::process::{Field, Move, Need, Phase, Process, Shape, State};
+use super::process::{Entry, Field, Move, Need, Phase, Process, Shape, State};
 
 const NORMAL: &[&str] = &["normal"];
 const EMERGENCY: &[&str] = &["emergency"];
@@ -14,6 +15,7 @@ const EMERGENCY: &[&str] = &["emergency"];
 pub const PROCESS: Process = Process {
     kind: Kind::Change,
     initial: "draft",
+    entries: &[Entry { field: "unauthorised", value: "yes", state: "review" }],
     states: &[
         State { name: "draft", phase: Phase::Open },
         State { name: "assessing", phase: Phase::Open },
@@ -49,14 +51,21 @@ pub const PROCESS: Process = Process {
         Move::new(&["scheduled"], "implementing", &[Need::Assignee]),
         Move::new(&["implementing"], "review", &[]),
         Move::new(
+            &["draft", "assessing", "awaiting_approval"],
+            "review",
+            &[Need::Reason, Need::Assignee, Need::Field("unauthorised")],
+        ),
+        Move::new(
             &["review"],
             "closed",
             &[Need::Code(&["successful", "with_issues", "failed", "backed_out"]), Need::Text],
         ),
         Move::new(&["draft", "assessing", "awaiting_approval", "scheduled"], "cancelled", &[Need::Reason]),
     ],
+    rests: &[],
     fields: &[
         Field::new("type", Shape::OneOf(&["standard", "normal", "emergency"])),
+        Field::new("unauthorised", Shape::OneOf(&["yes"])),
         Field::new("risk", Shape::OneOf(&["low", "medium", "high"])),
         Field::new("plan", Shape::Text),
         Field::new("backout", Shape::Text),

@@ -1,9 +1,10 @@
 //! The process of incidents: restore what broke.
 //!
-//! Closing five business days after the resolution and the cascade to children come with clocks.
+//! Five business days after the resolution it is closed: seven days, as long as there is no calendar that says
+//! which days are business days. The cascade from a parent to its children comes with parent incidents.
 
 use super::model::Kind;
-use super::process::{Field, Move, Need, Phase, Process, Shape, State};
+use super::process::{Field, Move, Need, Phase, Process, Rest, Shape, State};
 
 const HOLD: &[&str] = &["awaiting_requester", "awaiting_vendor", "awaiting_window", "awaiting_stock"];
 
@@ -11,6 +12,7 @@ const HOLD: &[&str] = &["awaiting_requester", "awaiting_vendor", "awaiting_windo
 pub const PROCESS: Process = Process {
     kind: Kind::Incident,
     initial: "new",
+    entries: &[],
     states: &[
         State { name: "new", phase: Phase::Open },
         State { name: "assigned", phase: Phase::Open },
@@ -43,6 +45,13 @@ pub const PROCESS: Process = Process {
         Move::rule(&["resolved"], "new", &[Need::Reason]),
         Move::rule(&["resolved"], "in_progress", &[Need::Reason, Need::Assignee]),
     ],
+    rests: &[Rest {
+        state: "resolved",
+        days: 7,
+        to: "closed",
+        reason: "nobody came back to it within five business days",
+        recurred: None,
+    }],
     fields: &[Field { name: "hold_reason", shape: Shape::OneOf(HOLD), only_in: Some("on_hold") }],
     defaults: &[],
     levels: (3, 3),

@@ -3,6 +3,7 @@
 //! [`process`] is the one engine; `incident`, `request`, `problem` and `change` are its tables. Nothing
 //! here knows who may call it (the API's scopes do), how anything is stored, or what time it is.
 
+mod automatic;
 mod bounds;
 mod change;
 mod incident;
@@ -11,7 +12,9 @@ pub mod model;
 pub mod priority;
 mod problem;
 pub mod process;
+pub mod quarantine;
 mod request;
+pub mod rest;
 mod snapshot;
 pub mod tickets;
 pub mod triage;

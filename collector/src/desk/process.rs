@@ -4,14 +4,18 @@
 //!
 //! To add a kind of ticket: one file with a table, one line in [`PROCESSES`].
 
+mod table;
+
 use super::bounds;
 use super::model::{End, Kind, Link, Rel, Ticket};
 use super::{change, incident, problem, request};
 use crate::event::Changed;
 use crate::work::Refusal;
 use shared::fact::Value;
+use shared::id::TicketId;
 use shared::unit::At;
 use std::collections::BTreeMap;
+pub use table::{By, Entry, Field, Move, Need, Phase, Process, Rest, Shape, State};
 
 /// Every process.
 pub const PROCESSES: &[&Process] = &[&incident::PROCESS, &request::PROCESS, &problem::PROCESS, &change::PROCESS];
@@ -19,82 +23,7 @@ pub const PROCESSES: &[&Process] = &[&incident::PROCESS, &request::PROCESS, &pro
 /// The field in which the engine keeps when a ticket was done (microseconds since 1970); nobody sets it.
 pub const DONE_AT: &str = "done_at";
 
-/// How tickets of one kind go from opened to closed.
-pub struct Process {
-    /// Which kind.
-    pub kind: Kind,
-    /// Where its tickets start.
-    pub initial: &'static str,
-    /// All states, in the usual order.
-    pub states: &'static [State],
-    /// All moves. Of several with the same ends the first whose condition holds counts.
-    pub moves: &'static [Move],
-    /// What its tickets have that others have not.
-    pub fields: &'static [Field],
-    /// Values of fields that nobody gave.
-    pub defaults: &'static [(&'static str, &'static str)],
-    /// Impact and urgency that nobody gave.
-    pub levels: (u8, u8),
-}
-
-/// A place where a ticket can stand.
-pub struct State {
-    /// Its name.
-    pub name: &'static str,
-    /// What that means for work on it.
-    pub phase: Phase,
-}
-
-/// What a state means for work on the ticket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// There is something to do.
-    Open,
-    /// Nothing to do, but it may come back.
-    Done,
-    /// It ends here.
-    Closed,
-}
-
-/// A step from one state to another.
-pub struct Move {
-    /// From any of these.
-    pub from: &'static [&'static str],
-    /// To this.
-    pub to: &'static str,
-    /// Who may.
-    pub by: By,
-    /// Only while this field has one of these values.
-    pub when: Option<(&'static str, &'static [&'static str])>,
-    /// What must be there.
-    pub needs: &'static [Need],
-}
-
-/// Who makes a move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By {
-    /// A person, or a tool on a person's behalf.
-    Person,
-    /// One of Muster's own rules.
-    Rule,
-}
-
 impl Move {
-    /// A move that people make.
-    pub const fn new(from: &'static [&'static str], to: &'static str, needs: &'static [Need]) -> Move {
-        Move { from, to, by: By::Person, when: None, needs }
-    }
-
-    /// A move that only rules make.
-    pub const fn rule(from: &'static [&'static str], to: &'static str, needs: &'static [Need]) -> Move {
-        Move { from, to, by: By::Rule, when: None, needs }
-    }
-
-    /// The same, under a condition.
-    pub const fn when(self, field: &'static str, values: &'static [&'static str]) -> Move {
-        Move { when: Some((field, values)), ..self }
-    }
-
     fn fits(&self, ticket: &Ticket, by: By) -> bool {
         self.by == by
             && self.from.contains(&ticket.state.as_str())
@@ -104,48 +33,7 @@ impl Move {
     }
 }
 
-/// What a move needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// Why, in words.
-    Reason,
-    /// Somebody who works on it.
-    Assignee,
-    /// A resolution code, one of these.
-    Code(&'static [&'static str]),
-    /// A resolution in words.
-    Text,
-    /// This field.
-    Field(&'static str),
-    /// `window_start` and a later `window_end`.
-    Window,
-    /// A link of this kind from the ticket to something.
-    LinkTo(Rel),
-    /// A link of this kind from something to the ticket.
-    LinkFrom(Rel),
-    /// It was done at most so many days ago.
-    DoneWithin {
-        /// How many.
-        days: i64,
-    },
-}
-
 impl Need {
-    /// In the words of the API: the field to send, and what it may hold.
-    pub fn words(self) -> String {
-        match self {
-            Need::Reason => "reason".to_owned(),
-            Need::Assignee => "assignee".to_owned(),
-            Need::Code(codes) => format!("resolution_code: {}", codes.join(" | ")),
-            Need::Text => "resolution_text".to_owned(),
-            Need::Field(name) => name.to_owned(),
-            Need::Window => "window_start and a later window_end".to_owned(),
-            Need::LinkTo(rel) => format!("a link from it: {rel}"),
-            Need::LinkFrom(rel) => format!("a link to it: {rel}"),
-            Need::DoneWithin { days } => format!("done at most {days} days ago"),
-        }
-    }
-
     fn check(self, old: &Ticket, new: &Ticket, ask: &Ask) -> Result<(), Refusal> {
         let missing = |field: &str| Err(Refusal::invalid(field, format!("needed to move to {}", ask.to)));
         match self {
@@ -163,6 +51,7 @@ impl Need {
             Need::Window => window(new, ask.to),
             Need::LinkTo(rel) => linked(ask, rel, |link| &link.from, new),
             Need::LinkFrom(rel) => linked(ask, rel, |link| &link.to, new),
+            Need::ClosedFrom(rel, code) => closed_from(ask, rel, code, new),
             Need::DoneWithin { days } => match done_at(old) {
                 Some(at) if ask.now.secs_since(at) > days * 86_400 => Err(Refusal::Conflict(format!(
                     "{} was done more than {days} days ago; open a new ticket and link it to this one",
@@ -173,33 +62,6 @@ impl Need {
             Need::Reason | Need::Assignee | Need::Text | Need::Field(_) => Ok(()),
         }
     }
-}
-
-/// A field that only tickets of one kind have.
-pub struct Field {
-    /// Its name.
-    pub name: &'static str,
-    /// What it may hold.
-    pub shape: Shape,
-    /// It is forgotten when the ticket leaves this state.
-    pub only_in: Option<&'static str>,
-}
-
-impl Field {
-    /// A field that stays.
-    pub const fn new(name: &'static str, shape: Shape) -> Field {
-        Field { name, shape, only_in: None }
-    }
-}
-
-/// What a field may hold.
-pub enum Shape {
-    /// Words.
-    Text,
-    /// One of these.
-    OneOf(&'static [&'static str]),
-    /// A moment, RFC 3339: `2026-07-01T22:00:00Z`.
-    Time,
 }
 
 /// A move that somebody wants.
@@ -216,12 +78,20 @@ pub struct Ask<'a> {
     pub now: At,
     /// Links that the ticket is an end of.
     pub links: &'a [Link],
+    /// Tickets at the other ends of those.
+    pub tickets: &'a BTreeMap<TicketId, Ticket>,
 }
 
 impl Process {
     /// The process of that kind. Every kind has one (a test holds that), so the fallback is never taken.
     pub fn of(kind: Kind) -> &'static Process {
         PROCESSES.iter().find(|process| process.kind == kind).unwrap_or(&&incident::PROCESS)
+    }
+
+    /// Where a ticket with these fields starts.
+    pub fn start(&self, fields: &BTreeMap<String, String>) -> &'static str {
+        let fits = |entry: &&Entry| fields.get(entry.field).is_some_and(|value| value == entry.value);
+        self.entries.iter().find(fits).map_or(self.initial, |entry| entry.state)
     }
 
     /// What a state means; states of a later version count as open.
@@ -362,12 +232,16 @@ pub fn is_open(ticket: &Ticket) -> bool {
     Process::of(ticket.kind).phase(&ticket.state) == Phase::Open
 }
 
-/// Columns and fields that differ, but for the state, which has an event of its own.
+/// Columns and fields that differ, but for the state, which has an event of its own and with it when it was done.
 pub fn changes(old: &Ticket, new: &Ticket) -> Vec<Changed> {
     let columns = |ticket: &Ticket| -> BTreeMap<String, Value> {
         let text = |name: &str, value: &Option<String>| value.clone().map(|value| (name.to_owned(), value.into()));
-        let mut all: BTreeMap<String, Value> =
-            ticket.fields.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        let mut all: BTreeMap<String, Value> = ticket
+            .fields
+            .iter()
+            .filter(|(name, _)| *name != DONE_AT)
+            .map(|(name, value)| (name.clone(), value.clone().into()))
+            .collect();
         all.insert("title".to_owned(), ticket.title.clone().into());
         all.insert("description".to_owned(), ticket.description.clone().into());
         all.insert("impact".to_owned(), i64::from(ticket.impact).into());
@@ -413,6 +287,22 @@ fn linked(ask: &Ask, rel: Rel, end: fn(&Link) -> &End, ticket: &Ticket) -> Resul
         return Ok(());
     }
     Err(Refusal::invalid("links", format!("needed to move to {}: link it with {rel} first", ask.to)))
+}
+
+fn closed_from(ask: &Ask, rel: Rel, code: &str, ticket: &Ticket) -> Result<(), Refusal> {
+    let this = End::Ticket(ticket.id);
+    let closed = |link: &&Link| {
+        let End::Ticket(from) = &link.from else { return false };
+        let other = ask.tickets.get(from).filter(|other| Process::of(other.kind).phase(&other.state) == Phase::Closed);
+        link.rel == rel && link.to == this && other.is_some_and(|other| other.resolution_code.as_deref() == Some(code))
+    };
+    match ask.links.iter().find(closed) {
+        Some(_) => Ok(()),
+        None => {
+            let why = format!("needed to move to {}: a ticket that {rel} it must be closed as {code} first", ask.to);
+            Err(Refusal::invalid("links", why))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ const HOLD: &[&str] = &["awaiting_stock", "awaiting_vendor", "awaiting_requester
 pub const PROCESS: Process = Process {
     kind: Kind::Request,
     initial: "submitted",
+    entries: &[],
     states: &[
         State { name: "submitted", phase: Phase::Open },
         State { name: "awaiting_approval", phase: Phase::Open },
@@ -39,6 +40,7 @@ pub const PROCESS: Process = Process {
             &[Need::Reason],
         ),
     ],
+    rests: &[],
     fields: &[
         Field::new("item", Shape::Text),
         Field::new("justification", Shape::Text),

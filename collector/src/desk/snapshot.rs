@@ -1,9 +1,9 @@
-//! What an incident freezes when it is opened: the asset as it was, the reading, what had just happened
+//! What an incident freezes when it is opened: the asset as it was, what is the matter, what had just happened
 //! to it, and which changes were under way. Kept as text and never changed after.
 
 use super::model::{End, Kind, Ticket};
 use super::process::is_open;
-use crate::register::model::{Asset, Fault};
+use crate::register::model::{Agent, Asset, Fault};
 use crate::work::Known;
 use serde_json::{Value, json};
 use shared::unit::At;
@@ -15,21 +15,46 @@ pub const SNAPSHOT_EVENTS: usize = 20;
 /// Changes that are taken along.
 const CHANGES: usize = 20;
 
-/// The snapshot as JSON.
-pub fn take(asset: &Asset, fault: &Fault, known: &Known, now: At) -> String {
+/// The snapshot of a fault.
+pub fn of_fault(asset: &Asset, fault: &Fault, known: &Known, now: At) -> String {
     let changes: Vec<Value> = open_changes(asset, known)
         .take(CHANGES)
         .map(|change| json!({ "id": change.id, "key": change.key(), "state": change.state, "title": change.title }))
         .collect();
-    let mut head = json!({
+    sealed(json!({ "at": now, "asset": of_asset(asset), "fault": fault, "changes": changes }), known)
+}
+
+/// The snapshot of a quarantine: the agent and its asset, the conflict as it was explained, and the other asset
+/// that the evidence points to.
+pub fn of_quarantine(
+    agent: &Agent,
+    (reason, detail): (&str, &str),
+    other: Option<&Asset>,
+    known: &Known,
+    now: At,
+) -> String {
+    let own = known.own.as_ref().map(|own| &own.asset).filter(|asset| Some(asset.id) == agent.asset);
+    let head = json!({
         "at": now,
-        "asset": {
-            "id": asset.id, "rev": asset.rev, "class": asset.class, "lifecycle": asset.lifecycle,
-            "observed": asset.observed, "declared": asset.declared,
+        "agent": {
+            "id": agent.id, "name": agent.name, "version": agent.version, "source": agent.source,
+            "enrolled": agent.enrolled, "stream": agent.stream, "seq": agent.seq,
         },
-        "fault": fault,
-        "changes": changes,
+        "asset": own.map(of_asset),
+        "conflict": { "reason": reason, "explanation": detail, "other": other.map(of_asset) },
     });
+    sealed(head, known)
+}
+
+fn of_asset(asset: &Asset) -> Value {
+    json!({
+        "id": asset.id, "rev": asset.rev, "class": asset.class, "lifecycle": asset.lifecycle,
+        "observed": asset.observed, "declared": asset.declared,
+    })
+}
+
+/// The snapshot as JSON, with as many recent events as there is room for.
+fn sealed(mut head: Value, known: &Known) -> String {
     let mut left = SNAPSHOT_BYTES.saturating_sub(head.to_string().len());
     let mut events = Vec::new();
     for text in known.recent_events.iter().take(SNAPSHOT_EVENTS) {

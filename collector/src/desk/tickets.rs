@@ -31,7 +31,7 @@ pub fn open(actor: &Actor, new: &NewTicket, known: &Known, context: &mut Context
         number: known.numbers.get(&new.kind).copied().unwrap_or(1),
         rev: 1,
         kind: new.kind,
-        state: process.initial.to_owned(),
+        state: process.start(&new.fields).to_owned(),
         title: new.title.trim().to_owned(),
         description: new.description.clone(),
         impact,
@@ -125,7 +125,8 @@ pub fn go(
     context: &Context,
 ) -> Result<Decision, Refusal> {
     let old = held(which, known)?;
-    let ask = Ask { to, reason, fields, by: By::Person, now: context.now, links: &known.links };
+    let ask =
+        Ask { to, reason, fields, by: By::Person, now: context.now, links: &known.links, tickets: &known.tickets };
     let mut new = Process::of(old.kind).take(old, &ask)?;
     new.touched |= actor.is_person();
     let mut decision = Decision::new(Reply::Done);
@@ -203,7 +204,7 @@ pub(super) fn write(
 }
 
 /// The assets that a ticket affects; of very many only some.
-fn affected(ticket: TicketId, links: &[Link]) -> Vec<Subject> {
+pub(super) fn affected(ticket: TicketId, links: &[Link]) -> Vec<Subject> {
     let this = End::Ticket(ticket);
     let assets = links
         .iter()

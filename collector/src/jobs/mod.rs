@@ -10,7 +10,6 @@ use crate::fleet::Fleet;
 use crate::pki::tls::Certificate;
 use crate::stop::Stop;
 use crate::store::Store;
-pub use flush::flush;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -60,9 +60,9 @@ impl<'a> Round<'a> {
                 return Ok(self.answer(asset));
             }
             Some(own) => {
-                if let Err(detail) = self.verify(own, told.as_deref()) {
+                if let Err((detail, other)) = self.verify(own, told.as_deref()) {
                     let mut decision = Decision::new(Reply::Done);
-                    quarantine::put(self.agent, "contradiction", &detail, &mut decision);
+                    quarantine::put(self.agent, ("contradiction", &detail), other, &mut decision);
                     return Ok(quarantine::hold(self.report, self.agent, decision));
                 }
                 (Some(own.asset.clone()), own.asset.clone())
@@ -130,13 +130,13 @@ impl<'a> Round<'a> {
         self.want.extend(self.report.record.sections.iter().map(|part| part.section.clone()));
     }
 
-    /// Checks a known key against its asset.
-    fn verify(&mut self, own: &Candidate, told: Option<&[Evidence]>) -> Result<(), String> {
+    /// Checks a known key against its asset. An error is what contradicts, and the asset that it points to.
+    fn verify(&mut self, own: &Candidate, told: Option<&[Evidence]>) -> Result<(), (String, Option<AssetId>)> {
         let Some(told) = told else { return Ok(()) };
         let (verdict, conflicts) = identity::own(told, own, self.known);
         match verdict {
             Own::Same => {}
-            Own::Other(detail) => return Err(detail),
+            Own::Other(detail, other) => return Err((detail, other)),
             Own::Board(changed, why) => {
                 let changed = changed
                     .into_iter()
@@ -205,7 +205,7 @@ impl<'a> Round<'a> {
                 self.decision.keep(Row::Agent(Box::new(Agent {
                     rev: old.rev + 1,
                     state: AgentState::Superseded,
-                    reason: format!("agent {agent} took its place"),
+                    reason: format!("the agent that enrolled as {} took its place", self.agent.name),
                     ..old.clone()
                 })));
             }

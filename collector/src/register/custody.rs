@@ -1,6 +1,6 @@
 //! What becomes of an agent that is in: goodbye, quarantine, a person's decision about it, revocation.
 
-use super::model::{Agent, AgentState};
+use super::model::{Agent, AgentState, Custody, CustodyStep};
 use super::{health, quarantine};
 use crate::event::{Actor, Event, Subject};
 use crate::work::{Context, Decision, Known, Refusal, Reply, Resolution, Row};
@@ -21,7 +21,7 @@ pub fn forked(agent: &Agent, detail: &str, known: &Known) -> Result<Decision, Re
     let mut decision = Decision::new(Reply::Done);
     match agent.state {
         AgentState::Superseded => quarantine::both(agent, known, &mut decision),
-        _ => quarantine::put(agent, "fork", detail, &mut decision),
+        _ => quarantine::put(agent, ("fork", detail), None, &mut decision),
     }
     Ok(decision)
 }
@@ -85,7 +85,14 @@ pub fn revoke(actor: &Actor, agent: &Agent, reason: &str) -> Result<Decision, Re
     let mut decision = Decision::new(Reply::Done);
     decision.tell(actor, about(agent), Event::AgentRevoked { reason: reason.to_owned() });
     decision.keep(Row::Agent(Box::new(revoked(agent, reason))));
+    if agent.state == AgentState::Quarantined {
+        decision.custody.push(ended(agent, "revoke", reason));
+    }
     Ok(decision)
+}
+
+fn ended(agent: &Agent, how: &str, reason: &str) -> Custody {
+    Custody { agent: agent.clone(), step: CustodyStep::Ended { how: how.to_owned(), reason: reason.to_owned() } }
 }
 
 /// A person decides what a quarantined agent is.
@@ -132,6 +139,7 @@ pub fn resolve(actor: &Actor, agent: &Agent, how: Resolution, reason: &str) -> R
         Resolution::Reenroll => revoked(agent, reason),
     };
     decision.keep(Row::Agent(Box::new(next)));
+    decision.custody.push(ended(agent, word, reason));
     Ok(decision)
 }
 

@@ -96,17 +96,9 @@ pub fn fingerprint(asset: AssetId, reading: &Reading) -> String {
     format!("{asset}:{}", digest::of_bytes(format!("{}\n{resource}", reading.check).as_bytes()))
 }
 
-/// The section that tells of a check.
+/// The section that tells of a check; none for one of another version, which no section tells of.
 fn section_of(check: &str) -> &'static str {
-    match check {
-        "disk_space" | "disk_inodes" => "health_disks",
-        "failed_unit" => "health_services",
-        "memory_pressure" => "health_memory",
-        "reboot_required" => "health_reboot",
-        "agent_cpu" | "agent_memory" => "health_self",
-        "clock_skew" => health::SECTION_CLOCK,
-        _ => "",
-    }
+    health::check(check).map_or("", |check| check.section)
 }
 
 /// Names of sections that cannot be read now.

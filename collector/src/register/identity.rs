@@ -38,8 +38,8 @@ pub enum Own {
     Same,
     /// It has a new main board.
     Board(Vec<Contradiction>, String),
-    /// It is another machine.
-    Other(String),
+    /// It is another machine: why, and whose asset has its identifiers.
+    Other(String, Option<AssetId>),
 }
 
 /// What a new key's evidence says.
@@ -82,7 +82,7 @@ pub fn own(told: &[Evidence], own: &Candidate, known: &Known) -> (Own, Vec<Confl
     let was_machine = held.iter().any(|one| one.kind != Kind::Container && weight(one.kind) >= MATCH);
     if score::is_container(told) && was_machine {
         let why = "the key of a machine is used in a container".to_owned();
-        return (Own::Other(why), Vec::new());
+        return (Own::Other(why, None), Vec::new());
     }
     let differs = contradictions(&weighed.usable, &held);
     let conflicts = claims(&weighed, &held, &own.evidence);
@@ -97,14 +97,15 @@ pub fn own(told: &[Evidence], own: &Candidate, known: &Known) -> (Own, Vec<Confl
             (Own::Board(differs, why), conflicts)
         }
         (Some(line), _) => {
-            (Own::Other(format!("{}; asset {} has them: {}", differ(&differs), line.asset, line.why)), conflicts)
+            let why = format!("{}; {} has them: {}", differ(&differs), name(line.asset, known), line.why);
+            (Own::Other(why, Some(line.asset)), conflicts)
         }
         (None, None) => {
             let why = format!(
                 "{}; and neither chassis serial nor half of the memory modules nor a permanent MAC agree",
                 differ(&differs)
             );
-            (Own::Other(why), conflicts)
+            (Own::Other(why, None), conflicts)
         }
     }
 }
@@ -177,7 +178,7 @@ pub fn newcomer(told: &[Evidence], known: &Known, interval_s: i64, now: At) -> N
         .collect();
     let why = match (weighed.lines.first(), weighed.usable.iter().any(|one| weight(one.kind) > 0)) {
         (Some(line), _) if conflicts.is_empty() => {
-            format!("no asset matches; the nearest is {}: {}", line.asset, line.why)
+            format!("no asset matches; the nearest is {}: {}", name(line.asset, known), line.why)
         }
         (Some(_), _) => "no asset can be taken for this machine; see the conflicts".to_owned(),
         (None, true) => "no asset has any of its identifiers".to_owned(),
@@ -186,22 +187,26 @@ pub fn newcomer(told: &[Evidence], known: &Known, interval_s: i64, now: At) -> N
     Newcomer::New { why, conflicts }
 }
 
+/// What people call an asset that evidence points to.
+fn name(asset: AssetId, known: &Known) -> &str {
+    let candidate = known.candidates.iter().find(|candidate| candidate.asset.id == asset);
+    candidate.map_or("an asset", |candidate| candidate.asset.title())
+}
+
 /// Whether another agent may take this asset over, and why.
 fn is_free(candidate: &Candidate, interval_s: i64, now: At) -> Result<String, String> {
     let Some((agent, heard)) = &candidate.agent else { return Ok("no agent speaks for it".into()) };
     let silent_s = now.secs_since(heard.unwrap_or(agent.enrolled));
     match agent.state {
-        AgentState::Revoked => Ok(format!("agent {} was revoked", agent.id)),
-        AgentState::Superseded => Ok(format!("agent {} was superseded", agent.id)),
-        AgentState::Quarantined => Err(format!("agent {} is quarantined", agent.id)),
-        AgentState::Active | AgentState::Pending if agent.goodbye.is_some() => {
-            Ok(format!("agent {} said goodbye", agent.id))
-        }
+        AgentState::Revoked => Ok("its agent was revoked".to_owned()),
+        AgentState::Superseded => Ok("its agent was superseded".to_owned()),
+        AgentState::Quarantined => Err("its agent is quarantined".to_owned()),
+        AgentState::Active | AgentState::Pending if agent.goodbye.is_some() => Ok("its agent said goodbye".to_owned()),
         AgentState::Active | AgentState::Pending if silent_s > SILENT_INTERVALS.saturating_mul(interval_s) => {
-            Ok(format!("agent {} has been silent for {silent_s} s", agent.id))
+            Ok(format!("its agent has been silent for {silent_s} s"))
         }
         AgentState::Active | AgentState::Pending => {
-            Err(format!("agent {} still speaks for it, last {silent_s} s ago", agent.id))
+            Err(format!("its agent still speaks for it, last {silent_s} s ago"))
         }
     }
 }

@@ -36,7 +36,7 @@ pub(crate) mod testing;
 pub mod tokens;
 
 use crate::event::Actor;
-use crate::work::{Act, Context, Decision, Known, Needs, Refusal};
+use crate::work::{Act, Context, Decision, Known, Needs, Refusal, When};
 use shared::id::AgentId;
 
 /// What must be known to decide an act of the register.
@@ -57,11 +57,14 @@ pub fn needs(actor: &Actor, act: &Act) -> Needs {
         Act::Renew { agent, .. }
         | Act::NextUsed { agent }
         | Act::Recover { agent, .. }
-        | Act::Forked { agent, .. }
         | Act::Goodbye { agent, .. }
-        | Act::Approve { agent, .. }
-        | Act::Revoke { agent, .. }
-        | Act::Resolve { agent, .. } => of_agent(*agent),
+        | Act::Approve { agent, .. } => of_agent(*agent),
+        Act::Forked { agent, .. } => {
+            Needs { quarantine: Some(When::Always), recent_events: report::RECENT_EVENTS, ..of_agent(*agent) }
+        }
+        Act::Revoke { agent, .. } | Act::Resolve { agent, .. } => {
+            Needs { quarantine: Some(When::UnlessActive), ..of_agent(*agent) }
+        }
         Act::RevokeJoinToken { token } => Needs { join_token: Some(*token), ..Needs::default() },
         Act::RevokeApiToken { token } => Needs { api_token: Some(*token), ..Needs::default() },
         Act::CreateApiToken { .. } => match actor {

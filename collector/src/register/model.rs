@@ -201,6 +201,15 @@ pub struct Asset {
     pub declared: Declared,
 }
 
+impl Asset {
+    /// What people call it.
+    pub fn title(&self) -> &str {
+        let Observed { name, serial, .. } = &self.observed;
+        let told = [name, &self.declared.tag, serial].into_iter().flatten().find(|text| !text.is_empty());
+        told.map_or("an asset without a name", String::as_str)
+    }
+}
+
 /// The observed layer's columns: what is filtered by. All else is in items.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Observed {
@@ -330,6 +339,38 @@ pub struct Step {
     pub fault: Fault,
     /// Where it stood before; none when it is new.
     pub was: Option<FaultState>,
+}
+
+/// An agent was quarantined or let go, or more was heard of one that is: for the desk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Custody {
+    /// The agent, as it was before.
+    pub agent: Agent,
+    /// What happened.
+    pub step: CustodyStep,
+}
+
+/// A step into quarantine, within it, or out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CustodyStep {
+    /// It is quarantined from now on.
+    Held {
+        /// Why, in a word.
+        reason: String,
+        /// Why, at length.
+        detail: String,
+        /// The other asset that its evidence points to.
+        other: Option<AssetId>,
+    },
+    /// It is quarantined, and more evidence came.
+    Again,
+    /// A person ended it.
+    Ended {
+        /// What the person decided.
+        how: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 names! {

@@ -3,20 +3,22 @@
 //! Reached only after proof of possession (the agent's key in TLS), so no stranger can put an agent here.
 
 use super::identity;
-use super::model::{Agent, AgentState};
+use super::model::{Agent, AgentState, Custody, CustodyStep};
 use crate::event::{Actor, Event, Subject};
 use crate::work::{Decision, Known, Reply, Report, Row};
 use shared::evidence;
+use shared::id::AssetId;
 
 /// A held record as JSON, in bytes. A larger one is held without the rows of all but its evidence.
 const HELD_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of the reason's detail.
 const DETAIL_BYTES_MAX: usize = 2048;
 
-/// Puts an agent into quarantine; one that is there already stays.
-pub fn put(agent: &Agent, reason: &str, detail: &str, decision: &mut Decision) {
+/// Puts an agent into quarantine; one that is there already stays, and it is counted. `other` is another asset
+/// that its evidence points to.
+pub fn put(agent: &Agent, (reason, detail): (&str, &str), other: Option<AssetId>, decision: &mut Decision) {
     if agent.state == AgentState::Quarantined {
-        return;
+        return again(agent, decision);
     }
     let detail: String = detail.chars().take(DETAIL_BYTES_MAX / 4).collect();
     let next = Agent {
@@ -26,18 +28,27 @@ pub fn put(agent: &Agent, reason: &str, detail: &str, decision: &mut Decision) {
         ..agent.clone()
     };
     let subjects = [Subject::Agent(agent.id)].into_iter().chain(agent.asset.map(Subject::Asset));
+    let step = CustodyStep::Held { reason: reason.to_owned(), detail: detail.clone(), other };
+    decision.custody.push(Custody { agent: agent.clone(), step });
     let event = Event::AgentQuarantined { reason: reason.to_owned(), detail };
     decision.tell(&Actor::Rule("identity"), subjects, event);
     decision.keep(Row::Agent(Box::new(next)));
 }
 
+/// More came of an agent that is in quarantine.
+pub fn again(agent: &Agent, decision: &mut Decision) {
+    decision.custody.push(Custody { agent: agent.clone(), step: CustodyStep::Again });
+}
+
 /// An agent whose place was taken speaks again: which of the two is right, only a person can tell.
 pub fn both(agent: &Agent, known: &Known, decision: &mut Decision) {
     let other = identity::successor(agent, known);
-    let by = other.map_or_else(|| "another agent".to_owned(), |other| format!("agent {}", other.id));
-    put(agent, "superseded", &format!("it speaks again although {by} took its place on the same machine"), decision);
+    let by = other.map_or("another agent".to_owned(), |other| format!("the agent that enrolled as {}", other.name));
+    let detail = format!("it speaks again although {by} took its place on the same machine");
+    put(agent, ("superseded", &detail), None, decision);
     if let Some(other) = other.filter(|other| other.state == AgentState::Active) {
-        put(other, "superseded", &format!("agent {}, whose place it took, speaks again", agent.id), decision);
+        let detail = format!("the agent that enrolled as {}, whose place it took, speaks again", agent.name);
+        put(other, ("superseded", &detail), None, decision);
     }
 }
 

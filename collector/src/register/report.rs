@@ -13,7 +13,7 @@
 use super::apply::Round;
 use super::model::{Agent, AgentState};
 use super::{identity, quarantine};
-use crate::work::{self, Context, Decision, Known, Needs, Refusal, Reply, Report};
+use crate::work::{self, Context, Decision, Known, Needs, Refusal, Reply, Report, When};
 use shared::checkin::{Part, Record, Rows};
 use shared::evidence::{self, Evidence};
 use shared::{health, software};
@@ -44,6 +44,7 @@ pub fn needs(report: &Report) -> Needs {
         fault_tickets: true,
         recent_events: RECENT_EVENTS,
         links: true,
+        quarantine: Some(if report.moved || !told.is_empty() { When::Always } else { When::UnlessActive }),
         only_with_faults: !parts.iter().any(|part| health::is_section(&part.section)),
         ..Needs::default()
     }
@@ -69,7 +70,11 @@ pub fn decide(report: &Report, known: &Known, context: &mut Context) -> Result<D
     match agent.state {
         AgentState::Pending => return Err(Refusal::Barred("pending")),
         AgentState::Revoked => return Err(Refusal::Barred("revoked")),
-        AgentState::Quarantined => return Ok(quarantine::hold(report, agent, nothing)),
+        AgentState::Quarantined => {
+            let mut decision = nothing;
+            quarantine::again(agent, &mut decision);
+            return Ok(quarantine::hold(report, agent, decision));
+        }
         AgentState::Superseded => {
             let mut decision = nothing;
             quarantine::both(agent, known, &mut decision);
@@ -81,7 +86,7 @@ pub fn decide(report: &Report, known: &Known, context: &mut Context) -> Result<D
     if report.moved && agent.reason.is_empty() {
         let mut decision = nothing;
         let detail = "the agent says that this is not the machine on which its key was made";
-        quarantine::put(agent, "moved", detail, &mut decision);
+        quarantine::put(agent, ("moved", detail), None, &mut decision);
         return Ok(quarantine::hold(report, agent, decision));
     }
     if is_stale(report, agent)? {

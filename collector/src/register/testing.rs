@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct World {
     pub(crate) now: At,
     pub(crate) policy: Policy,
-    seed: u8,
+    seed: u128,
     pub(crate) agents: BTreeMap<AgentId, Agent>,
     pub(crate) heard: BTreeMap<AgentId, At>,
     pub(crate) assets: BTreeMap<AssetId, Asset>,
@@ -52,7 +52,7 @@ impl World {
 
     pub(crate) fn context(&mut self) -> Context {
         self.seed += 1;
-        Context { now: self.now, fresh: Fresh::new(self.now, [self.seed; 16]), policy: self.policy.clone() }
+        Context { now: self.now, fresh: Fresh::new(self.now, self.seed.to_be_bytes()), policy: self.policy.clone() }
     }
 
     /// An active agent without an asset.

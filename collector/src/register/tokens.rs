@@ -139,3 +139,5 @@ fn is_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod broader;
+#[cfg(test)]
+mod tests;

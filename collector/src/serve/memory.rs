@@ -20,6 +20,7 @@ pub(super) async fn open(
     let (told_fleet, told_keyring, asked_fleet) = (fleet.clone(), keyring.clone(), fleet.clone());
     let options = Options::new(&path, clock::now)
         .policy(config.policy.clone())
+        .ballast()
         .committed(move |rows| {
             told_fleet.committed(rows);
             told_keyring.committed(rows);

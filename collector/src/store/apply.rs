@@ -4,9 +4,10 @@
 
 use super::engine::{Engine, Error};
 use super::journal::Journal;
+use super::names::Names;
 use super::table::software::Dictionary;
 use super::table::{agent, asset, desk, fault, item, once, section, software, token};
-use crate::work::{Decision, Row};
+use crate::work::{Decision, Known, Row};
 use shared::id::CauseId;
 use shared::unit::At;
 
@@ -18,14 +19,14 @@ pub fn apply(
     engine: &mut dyn Engine,
     dictionary: &mut Dictionary,
     journal: &mut Journal,
-    decision: &Decision,
+    (known, decision): (&Known, &Decision),
     cause: CauseId,
     now: At,
 ) -> Result<(), Error> {
     for row in &decision.rows {
         put(engine, dictionary, row, now)?;
     }
-    journal.tell(now, cause, &decision.events)
+    journal.tell(now, cause, &decision.events, &mut Names { engine, known, rows: &decision.rows })
 }
 
 fn put(engine: &mut dyn Engine, dictionary: &mut Dictionary, row: &Row, now: At) -> Result<(), Error> {

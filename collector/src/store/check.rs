@@ -53,6 +53,15 @@ pub fn check(engine: &mut Sqlite) -> Result<Vec<Finding>, Error> {
     Ok(findings)
 }
 
+/// A first look at the pages, without their indexes: what is wrong, if anything is.
+///
+/// # Errors
+/// [`Error`] if the check itself could not go on.
+pub fn quick(engine: &mut dyn Engine) -> Result<Option<String>, Error> {
+    let said = one(engine, Sql("pragma quick_check(1)"), &[], |cells| Cells::new("file", cells).string())?;
+    Ok(said.filter(|said| said != "ok"))
+}
+
 /// SQLite's own check of its pages and indexes, and of references between tables.
 fn pages(engine: &mut Sqlite) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();

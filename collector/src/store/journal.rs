@@ -3,8 +3,9 @@
 //! What the works of a batch tell is held here until then, so that a work that is taken back leaves no hole,
 //! and so that several collectors on one database hold the lock that numbering needs only for a moment.
 
-use super::cells::{Cells, all, one};
+use super::cells::{Cells, all, json, one};
 use super::engine::{Cell, Engine, Error, Sql};
+use super::names::Names;
 use crate::event::Entry;
 use crate::work::Draft;
 use shared::id::CauseId;
@@ -13,7 +14,7 @@ use shared::unit::At;
 /// The columns that [`read`] reads, in its order.
 macro_rules! columns {
     () => {
-        "e.seq, e.at, e.actor, e.cause, e.subjects, e.body"
+        "e.seq, e.at, e.actor, e.actor_name, e.cause, e.subjects, e.subject_names, e.body"
     };
 }
 pub(crate) use columns;
@@ -30,9 +31,11 @@ pub struct Journal {
 struct Pending {
     at: At,
     actor: String,
+    by: String,
     cause: CauseId,
     kind: String,
     subjects: Vec<String>,
+    about: Vec<String>,
     body: String,
 }
 
@@ -64,16 +67,18 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Engine`] if an event cannot be written as JSON, which no event does.
-    pub fn tell(&mut self, at: At, cause: CauseId, events: &[Draft]) -> Result<(), Error> {
+    pub fn tell(&mut self, at: At, cause: CauseId, events: &[Draft], names: &mut Names<'_>) -> Result<(), Error> {
         for draft in events {
             let failed = |e: serde_json::Error| Error::Engine(format!("JSON of an event: {e}"));
             let body = serde_json::to_string(&draft.event).map_err(failed)?;
             self.pending.push(Pending {
                 at,
                 actor: draft.actor.to_string(),
+                by: names.actor(&draft.actor)?,
                 cause,
                 kind: kind(&body)?.to_owned(),
                 subjects: draft.subjects.iter().map(ToString::to_string).collect(),
+                about: draft.subjects.iter().map(|subject| names.subject(subject)).collect::<Result<_, _>>()?,
                 body,
             });
         }
@@ -86,8 +91,8 @@ impl Journal {
     /// [`Error`].
     pub fn write(&self, engine: &mut dyn Engine) -> Result<u64, Error> {
         let mut seq = self.head;
-        let put = Sql("insert into journal (seq, at, actor, cause, kind, subjects, body) \
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+        let put = Sql("insert into journal (seq, at, actor, actor_name, cause, kind, subjects, subject_names, body) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
         let index = Sql("insert into journal_subject (subject, seq) values (?1, ?2) on conflict do nothing");
         for pending in &self.pending {
             seq += 1;
@@ -95,9 +100,11 @@ impl Journal {
                 seq.into(),
                 pending.at.into(),
                 (&pending.actor).into(),
+                (&pending.by).into(),
                 pending.cause.into(),
                 (&pending.kind).into(),
                 pending.subjects.join(" ").into(),
+                json(&pending.about)?,
                 (&pending.body).into(),
             ];
             engine.run(put, &params)?;
@@ -145,8 +152,10 @@ impl Pending {
             seq,
             at: self.at,
             actor: self.actor.clone(),
+            by: self.by.clone(),
             cause: self.cause,
             subjects: self.subjects.clone(),
+            about: self.about.clone(),
             event: serde_json::from_str(&self.body).map_err(damaged)?,
         })
     }
@@ -169,8 +178,10 @@ pub fn read(cells: &[Cell]) -> Result<Entry, Error> {
         seq: c.u64()?,
         at: c.at()?,
         actor: c.string()?,
+        by: c.string()?,
         cause: c.parse()?,
         subjects: c.text()?.split_whitespace().map(str::to_owned).collect(),
+        about: c.json()?,
         event: c.json()?,
     })
 }

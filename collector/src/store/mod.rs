@@ -8,7 +8,7 @@
 //! | `engine`, `sqlite` | what a database does, and the one that does it |
 //! | `schema`, `migrations/`, `open` | the tables, and the ways in which opening them fails |
 //! | `table/` | how each noun lies in its table |
-//! | `load/`, `apply`, `journal`, `writer` | one work: what it needs, what was decided, what is told, and the commit |
+//! | `load/`, `apply`, `names`, `journal`, `writer` | one work: what it needs, what was decided, what is told, and the commit |
 //! | `page`, `read/` | reads of the API, one file per noun |
 //! | `backup`, `check` | copies, and whether what is stored is right |
 
@@ -21,6 +21,7 @@ pub mod disk;
 pub mod engine;
 mod journal;
 pub mod load;
+mod names;
 pub mod open;
 pub mod page;
 pub mod read;
@@ -73,6 +74,7 @@ pub struct Options {
     path: PathBuf,
     outside: Outside,
     floor_bytes: Option<u64>,
+    ballast: bool,
     on_down: Box<dyn FnOnce(String) + Send>,
 }
 
@@ -89,6 +91,7 @@ impl Options {
                 heard: Arc::new(|_| None),
             },
             floor_bytes: None,
+            ballast: false,
             on_down: Box::new(|_| {}),
         }
     }
@@ -126,6 +129,13 @@ impl Options {
     #[must_use]
     pub fn floor_bytes(mut self, bytes: u64) -> Options {
         self.floor_bytes = Some(bytes);
+        self
+    }
+
+    /// Keeps a file beside the database that is removed when the disk is nearly full.
+    #[must_use]
+    pub fn ballast(mut self) -> Options {
+        self.ballast = true;
         self
     }
 
@@ -172,11 +182,14 @@ impl Store {
     /// # Errors
     /// [`OpenError`].
     pub fn open(options: Options) -> Result<Store, OpenError> {
-        let Options { path, outside, floor_bytes, on_down } = options;
+        let Options { path, outside, floor_bytes, ballast, on_down } = options;
         let lock = open::Lock::take(&path)?;
         let engine = open::writer(&path, (outside.clock)())?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let floor = disk::Floor::new(directory.to_owned(), floor_bytes);
+        let mut floor = disk::Floor::new(directory.to_owned(), floor_bytes);
+        if ballast {
+            floor.keep_ballast();
+        }
         let (head_sender, head) = watch::channel(0);
         let gauge = Arc::new(Gauge::default());
         let writer = Writer::new(engine, outside, floor, Arc::clone(&gauge), head_sender)

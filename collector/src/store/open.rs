@@ -2,6 +2,7 @@
 //!
 //! A database is opened for writing by one program at a time, which holds a lock file beside it.
 
+use super::check;
 use super::engine::Error;
 use super::schema::{self, SchemaError};
 use super::sqlite::Sqlite;
@@ -12,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 /// The first bytes of every SQLite file. <https://sqlite.org/fileformat.html>
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// A database of this size is looked at in about a second.
+const QUICK_CHECK_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Why a database cannot be used. Nothing of it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -151,10 +155,24 @@ pub fn writer(path: &Path, now: At) -> Result<Sqlite, OpenError> {
         // Looked at through a connection that cannot write, so that a refused database stays untouched.
         let mut reader = Sqlite::reader(path).map_err(|e| OpenError::of(path, e))?;
         schema::check(&mut reader).map_err(|e| OpenError::schema(path, e))?;
+        whole(path, &mut reader)?;
     }
     let mut engine = Sqlite::writer(path).map_err(|e| OpenError::of(path, e))?;
     schema::migrate(&mut engine, now).map_err(|e| OpenError::schema(path, e))?;
     Ok(engine)
+}
+
+/// Looks at the pages before anything is written, where that takes no longer than a start may; `muster doctor`
+/// looks at all of any database.
+fn whole(path: &Path, reader: &mut Sqlite) -> Result<(), OpenError> {
+    let bytes = std::fs::metadata(path).map_err(|e| OpenError::io(path, &e))?.len();
+    if bytes > QUICK_CHECK_BYTES_MAX {
+        return Ok(());
+    }
+    match check::quick(reader).map_err(|e| OpenError::of(path, e))? {
+        Some(what) => Err(OpenError::Damaged { path: path.to_owned(), what }),
+        None => Ok(()),
+    }
 }
 
 /// Brings a database that nobody has open up to the schema of this version. Gives the schema before and after.

@@ -1,6 +1,8 @@
 //! The store on real files: what goes in comes out, what is answered is durable, what fails says so.
 
 mod broken;
+mod desk;
+mod fold;
 mod once;
 mod opening;
 mod pages;

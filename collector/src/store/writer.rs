@@ -8,12 +8,13 @@ use super::disk::Floor;
 use super::engine::{Engine, Error};
 use super::journal::Journal;
 use super::load::{self, Source};
+use super::names::Names;
 use super::table::agent;
 use super::table::software::Dictionary;
 use super::{Denied, apply};
 use crate::decide::{decide, needs};
 use crate::event::Actor;
-use crate::work::{Context, Decision, Fresh, Policy, Refusal, Reply, Row, Work};
+use crate::work::{Context, Decision, Fresh, Known, Policy, Refusal, Reply, Row, Work};
 use shared::id::{AgentId, CauseId};
 use shared::unit::At;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -239,7 +240,8 @@ impl<E: Engine> Writer<E> {
                 Ok(Err(refusal)) => {
                     self.engine.rollback_work()?;
                     let cause = CauseId(Fresh::new(now, seed).uuid());
-                    self.journal.tell(now, cause, refusal.journal().as_slice())?;
+                    let mut names = Names { engine: &mut self.engine, known: &Known::default(), rows: &[] };
+                    self.journal.tell(now, cause, refusal.journal().as_slice(), &mut names)?;
                     return Ok(Err(Denied::Refused(refusal)));
                 }
                 Err(error) if error.is_fatal() || error == Error::Full => return Err(error),
@@ -274,7 +276,7 @@ impl<E: Engine> Writer<E> {
             Ok(Err(refusal)) => return Ok(Err(refusal)),
             Ok(Ok(decision)) => decision,
         };
-        apply::apply(&mut self.engine, &mut self.dictionary, &mut self.journal, &decision, cause, now)?;
+        apply::apply(&mut self.engine, &mut self.dictionary, &mut self.journal, (&known, &decision), cause, now)?;
         Ok(Ok(decision))
     }
 

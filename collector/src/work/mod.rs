@@ -13,7 +13,7 @@ pub use context::{Context, Fresh, Policy};
 use crate::desk::model::{Comment, End, Kind, Link, Rel, Ticket};
 use crate::event::{Actor, Event, Subject};
 use crate::register::model::{
-    Agent, ApiToken, Asset, Candidate, Cert, Fault, Items, JoinToken, Section, Software, Step,
+    Agent, ApiToken, Asset, Candidate, Cert, Custody, Fault, Items, JoinToken, Section, Software, Step,
 };
 use shared::checkin::{Record, Stream};
 use shared::digest::Digest;
@@ -100,7 +100,7 @@ pub struct Needs {
     pub tickets: Vec<TicketId>,
     /// This link.
     pub link: Option<LinkId>,
-    /// Whether this pair is linked already.
+    /// Whether this pair is linked already, found by the pair itself.
     pub pair: Option<(End, Rel, End)>,
     /// This join token.
     pub join_token: Option<JoinTokenId>,
@@ -112,19 +112,46 @@ pub struct Needs {
     pub once: Option<(Actor, String)>,
     /// The next free number of every kind of ticket.
     pub numbers: bool,
-    /// Tickets that were opened for faults of the agent's asset, newest first, of the last 30 days.
+    /// Tickets that rules opened for the agent's asset, the newest of each open fault among them.
     pub fault_tickets: bool,
     /// The asset's latest events (for a snapshot): at most this many.
     pub recent_events: usize,
-    /// Links of these assets and tickets, of the agent's asset when `fault_tickets` is set and of the assets
-    /// of waiting faults, with the tickets at their other ends.
+    /// Links of these assets and tickets, of the agent's asset when `fault_tickets` is set, of the assets of
+    /// waiting faults and of resting tickets, with the tickets at their other ends. Of each kind of link of one
+    /// thing a bounded number, the newest.
     pub links: bool,
+    /// The incidents that were opened for a quarantine of the agent, and of the one that speaks for its asset,
+    /// with their links to the assets known, the next numbers and the asset's latest events.
+    pub quarantine: Option<When>,
     /// `numbers`, `fault_tickets`, `recent_events` and `links` may be left out unless the agent's asset has
     /// an open fault: without one, this work opens and moves no ticket.
     pub only_with_faults: bool,
     /// Faults of any asset that wait for time to pass (a bounded number, those that wait longest), with their
     /// assets and those assets' tickets as `fault_tickets` has them: for a tick.
     pub waiting_faults: bool,
+    /// Tickets that nobody has written for so long in a state: a bounded number of each, the longest first, with
+    /// their links if those are wanted.
+    pub resting: Vec<Resting>,
+}
+
+/// Tickets of a kind that have been in a state, unwritten, for so many seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resting {
+    /// The kind.
+    pub kind: Kind,
+    /// The state.
+    pub state: &'static str,
+    /// For how long.
+    pub seconds: i64,
+}
+
+/// When something must be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Always.
+    Always,
+    /// Not while the agent is active: then this work does not put it into quarantine.
+    UnlessActive,
 }
 
 /// What was loaded.
@@ -257,12 +284,14 @@ pub struct Decision {
     pub reply: Reply,
     /// Faults of an asset that moved: for the desk, which takes them from here.
     pub faults: Option<Box<(Asset, Vec<Step>)>>,
+    /// Agents that went into quarantine or out of it: for the desk, which takes them from here.
+    pub custody: Vec<Custody>,
 }
 
 impl Decision {
     /// Nothing decided yet; the asker will be told `reply`.
     pub fn new(reply: Reply) -> Decision {
-        Decision { events: Vec::new(), rows: Vec::new(), reply, faults: None }
+        Decision { events: Vec::new(), rows: Vec::new(), reply, faults: None, custody: Vec::new() }
     }
 
     /// Adds an event.

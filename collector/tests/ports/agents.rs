@@ -1,9 +1,14 @@
 //! The agents' port: who gets in, and what ends it.
 
 use crate::house::{House, beat, csr, key};
+use collector::clock;
 use collector::work::Act;
 use rcgen::CertificateParams;
 use serde_json::{Value, json};
+use shared::checkin::{Part, Record, State};
+use shared::digest;
+use shared::evidence::{self, Evidence};
+use shared::fact::Item;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_certificate_of_ours_there_is_no_answer() {
@@ -94,4 +99,41 @@ async fn a_beat_is_answered_and_wants_what_is_not_held() {
     assert!((150..=450).contains(&next_s), "{next_s}");
     let heard = house.running.app.fleet.heard(agent.id.parse().expect("an id"));
     assert!(heard.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_filtered_by_presence_says_what_memory_says() {
+    let house = House::open("").await;
+    let agent = house.agent().await;
+    let item = Item::from(Evidence { kind: evidence::Kind::SystemSerial, value: "Dell Inc.|X|S1".into() });
+    let told = digest::section_of([&item]);
+    let root = digest::root([(evidence::SECTION, State::Seen, told)]);
+    let part = Part {
+        section: evidence::SECTION.into(),
+        state: State::Seen,
+        digest: told,
+        base: None,
+        put: Some(vec![item]),
+        del: Vec::new(),
+        problems: Vec::new(),
+        truncated: false,
+    };
+    let record = Record { seq: 1, at: clock::now(), root, sections: vec![part], gap: None };
+    let body = json!({"stream": "1".repeat(32), "seq": 1, "root": root, "records": [record]});
+    let answer = agent.check_in(&house, &body).await;
+    assert_eq!(answer.status(), 200);
+    // Nothing was flushed yet: that is done once a minute.
+    let token = house.api_token(&["assets:read"]).await;
+    let list = async |query: &str| {
+        let url = house.web(&format!("/v1/assets?{query}"));
+        let answer = house.stranger().get(url).bearer_auth(&token).send().await.expect("an answer");
+        answer.json::<Value>().await.expect("JSON")["items"].as_array().expect("a list").clone()
+    };
+    let online = list("presence=online").await;
+    assert_eq!(online.len(), 1);
+    assert_eq!((&online[0]["presence"], online[0]["last_seen"].is_i64()), (&json!("online"), true));
+    assert_eq!(list("seen_since=1h").await.len(), 1);
+    for query in ["presence=never", "presence=silent", "seen_before=1h"] {
+        assert_eq!(list(query).await.len(), 0, "{query}");
+    }
 }

@@ -5,14 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 use collector::clock;
 use collector::config::{self, Config};
 use collector::event::Actor;
-use collector::register::model::JoinToken;
+use collector::register::model::{ApiToken, JoinToken};
 use collector::secret::{self, Prefix};
 use collector::serve::{self, Running};
 use collector::work::{Act, Work};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use reqwest::{Certificate, Client, ClientBuilder, Identity, Response};
 use serde_json::{Value, json};
-use shared::id::JoinTokenId;
+use shared::id::{ApiTokenId, JoinTokenId};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -92,6 +92,26 @@ impl House {
             revoked: false,
         };
         self.act(Act::CreateJoinToken { token: Box::new(token) }).await;
+        made.text.to_string()
+    }
+
+    /// The text of an API token with these scopes.
+    pub async fn api_token(&self, scopes: &[&str]) -> String {
+        let id = Uuid::from_bytes(secret::random().expect("randomness"));
+        let made = secret::make(Prefix::Api, id).expect("a token");
+        let token = ApiToken {
+            id: ApiTokenId(id),
+            rev: 1,
+            hash: made.hash,
+            name: "test".into(),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            created: clock::now(),
+            creator: "local:0".into(),
+            expires: clock::now().plus_secs(600),
+            cidr: None,
+            revoked: false,
+        };
+        self.act(Act::CreateApiToken { token: Box::new(token) }).await;
         made.text.to_string()
     }
 

@@ -45,6 +45,7 @@ struct Bag {
     reason: &'static str,
     fields: BTreeMap<String, String>,
     links: Vec<Link>,
+    tickets: BTreeMap<TicketId, Ticket>,
 }
 
 fn bag(process: &Process, needs: &[Need]) -> Bag {
@@ -66,7 +67,7 @@ fn bag(process: &Process, needs: &[Need]) -> Bag {
                 set("window_start", "2026-07-01T22:00:00Z");
                 set("window_end", "2026-07-02T01:00:00+02:00");
             }
-            Need::Reason | Need::LinkTo(_) | Need::LinkFrom(_) | Need::DoneWithin { .. } => {}
+            Need::Reason | Need::LinkTo(_) | Need::LinkFrom(_) | Need::ClosedFrom(..) | Need::DoneWithin { .. } => {}
         }
     }
     for need in needs {
@@ -74,6 +75,12 @@ fn bag(process: &Process, needs: &[Need]) -> Bag {
             Need::Reason => bag.reason = "because",
             Need::LinkTo(rel) => bag.links.push(link(this.clone(), *rel, asset.clone())),
             Need::LinkFrom(rel) => bag.links.push(link(asset.clone(), *rel, this.clone())),
+            Need::ClosedFrom(rel, code) => {
+                let id = TicketId(Uuid::from_u128(10));
+                bag.links.push(link(End::Ticket(id), *rel, this.clone()));
+                let closed = ticket(&change::PROCESS, "closed");
+                bag.tickets.insert(id, Ticket { id, resolution_code: Some((*code).to_owned()), ..closed });
+            }
             _ => {}
         }
     }
@@ -81,8 +88,8 @@ fn bag(process: &Process, needs: &[Need]) -> Bag {
 }
 
 fn take(process: &Process, ticket: &Ticket, step: &Move, bag: &Bag) -> Result<Ticket, Refusal> {
-    let Bag { reason, fields, links } = bag;
-    process.take(ticket, &Ask { to: step.to, reason, fields, by: step.by, now: NOW, links })
+    let Bag { reason, fields, links, tickets } = bag;
+    process.take(ticket, &Ask { to: step.to, reason, fields, by: step.by, now: NOW, links, tickets })
 }
 
 fn ready(process: &Process, step: &Move, from: &str) -> Ticket {
@@ -104,6 +111,17 @@ fn every_kind_has_one_process_and_every_name_in_a_table_is_known() {
         for step in process.moves {
             assert!(names.contains(&step.to), "{} {}", process.kind, step.to);
             assert!(step.from.iter().all(|from| names.contains(from)), "{} {:?}", process.kind, step.from);
+        }
+        for rest in process.rests {
+            assert_eq!(process.phase(rest.state), Phase::Done, "{} {}", process.kind, rest.state);
+            for to in [Some(rest.to), rest.recurred].into_iter().flatten() {
+                let fits = |step: &&Move| step.by == By::Rule && step.to == to && step.from.contains(&rest.state);
+                assert!(process.moves.iter().any(|step| fits(&step)), "{} {to}", process.kind);
+            }
+        }
+        for entry in process.entries {
+            assert!(names.contains(&entry.state), "{} {}", process.kind, entry.state);
+            assert!(process.fields.iter().any(|field| field.name == entry.field), "{}", entry.field);
         }
         for field in process.fields {
             assert!(field.only_in.is_none_or(|state| names.contains(&state)), "{}", field.name);
@@ -149,7 +167,7 @@ fn every_move_is_taken_with_what_it_needs_and_refused_without_any_one_of_it() {
                     Need::Text => "resolution_text",
                     Need::Field(name) => name,
                     Need::Window => "window_start",
-                    Need::LinkTo(_) | Need::LinkFrom(_) => "links",
+                    Need::LinkTo(_) | Need::LinkFrom(_) | Need::ClosedFrom(..) => "links",
                     Need::DoneWithin { .. } => continue,
                 };
                 match take(process, &at, step, &bag(process, &others)) {
@@ -171,7 +189,15 @@ fn what_is_not_in_the_table_is_a_conflict_that_lists_what_is() {
                 continue;
             }
             let fields = BTreeMap::new();
-            let ask = Ask { to: to.name, reason: "", fields: &fields, by: By::Person, now: NOW, links: &[] };
+            let ask = Ask {
+                to: to.name,
+                reason: "",
+                fields: &fields,
+                by: By::Person,
+                now: NOW,
+                links: &[],
+                tickets: &BTreeMap::new(),
+            };
             let Err(Refusal::Conflict(why)) = process.take(&at, &ask) else {
                 panic!("{} {} -> {} is not in the table", process.kind, from.name, to.name)
             };
@@ -187,10 +213,37 @@ fn the_types_of_change_take_their_own_ways() {
         change.fields.insert("type".into(), kind.into());
         allowed(&change).iter().map(|step| step.to).collect()
     };
-    assert_eq!(ways("standard", "draft"), ["scheduled", "cancelled"]);
-    assert_eq!(ways("normal", "draft"), ["assessing", "cancelled"]);
-    assert_eq!(ways("emergency", "draft"), ["assessing", "implementing", "cancelled"]);
+    assert_eq!(ways("standard", "draft"), ["scheduled", "review", "cancelled"]);
+    assert_eq!(ways("normal", "draft"), ["assessing", "review", "cancelled"]);
+    assert_eq!(ways("emergency", "draft"), ["assessing", "implementing", "review", "cancelled"]);
     assert_eq!(ways("normal", "implementing"), ["review"]);
+}
+
+#[test]
+fn what_was_done_without_approval_starts_at_its_review() {
+    let flag = BTreeMap::from([("unauthorised".to_owned(), "yes".to_owned())]);
+    assert_eq!(change::PROCESS.start(&flag), "review");
+    assert_eq!(change::PROCESS.start(&BTreeMap::new()), "draft");
+    let step = change::PROCESS.moves.iter().find(|step| step.to == "review" && step.from.contains(&"assessing"));
+    let step = step.expect("a move of the table");
+    let at = ticket(&change::PROCESS, "assessing");
+    let moved = take(&change::PROCESS, &at, step, &bag(&change::PROCESS, step.needs)).expect("everything is there");
+    assert_eq!((moved.state.as_str(), moved.fields["unauthorised"].as_str()), ("review", "yes"));
+}
+
+#[test]
+fn a_problem_is_resolved_by_a_change_that_succeeded() {
+    let step = problem::PROCESS.moves.iter().find(|step| step.to == "resolved").expect("a move of the table");
+    let at = ticket(&problem::PROCESS, "fix_planned");
+    let mut bag = bag(&problem::PROCESS, step.needs);
+    assert!(take(&problem::PROCESS, &at, step, &bag).is_ok());
+    for (state, code) in [("review", None), ("closed", Some("failed"))] {
+        for change in bag.tickets.values_mut() {
+            (change.state, change.resolution_code) = (state.to_owned(), code.map(str::to_owned));
+        }
+        let refused = take(&problem::PROCESS, &at, step, &bag);
+        assert!(matches!(refused, Err(Refusal::Invalid { field, .. }) if field == "links"), "{state}");
+    }
 }
 
 #[test]
@@ -239,7 +292,15 @@ fn reopening_forgets_the_resolution_and_ends_after_seven_days() {
         let mut done = done.clone();
         done.fields.insert(DONE_AT.into(), NOW.plus_secs(-days * 86_400).0.to_string());
         let fields = BTreeMap::new();
-        let ask = Ask { to: "in_progress", reason: "again", fields: &fields, by: By::Person, now: NOW, links: &[] };
+        let ask = Ask {
+            to: "in_progress",
+            reason: "again",
+            fields: &fields,
+            by: By::Person,
+            now: NOW,
+            links: &[],
+            tickets: &BTreeMap::new(),
+        };
         process.take(&done, &ask)
     };
     let again = reopen(7).expect("within seven days");
@@ -254,7 +315,18 @@ fn a_hold_reason_lasts_as_long_as_the_hold_and_a_resolution_is_taken_only_by_a_m
     held.fields.insert("hold_reason".into(), "awaiting_vendor".into());
     let mut fields = BTreeMap::new();
     let go = |fields: &BTreeMap<String, String>| {
-        process.take(&held, &Ask { to: "in_progress", reason: "", fields, by: By::Person, now: NOW, links: &[] })
+        process.take(
+            &held,
+            &Ask {
+                to: "in_progress",
+                reason: "",
+                fields,
+                by: By::Person,
+                now: NOW,
+                links: &[],
+                tickets: &BTreeMap::new(),
+            },
+        )
     };
     assert_eq!(go(&fields).expect("moved").fields, BTreeMap::new());
     fields.insert("resolution_code".to_owned(), "fixed".to_owned());

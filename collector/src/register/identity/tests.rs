@@ -77,7 +77,8 @@ fn when_the_old_key_speaks_again_both_are_quarantined() {
     for agent in [old.agent, new.agent] {
         assert_eq!(world.agents[&agent].state, AgentState::Quarantined);
     }
-    assert_eq!(world.kinds(), ["agent_quarantined", "agent_quarantined"]);
+    let opened = ["ticket_opened", "link_added"];
+    assert_eq!(world.kinds(), [["agent_quarantined"; 2], opened, opened].concat());
 }
 
 #[test]
@@ -153,7 +154,7 @@ fn a_cloned_disk_quarantines_its_key_and_changes_nothing() {
         world.agents[&machine.agent].reason
     );
     assert_eq!((world.assets.clone(), world.items.clone()), before);
-    assert_eq!(world.kinds(), ["agent_quarantined"]);
+    assert_eq!(world.kinds(), ["agent_quarantined", "ticket_opened", "link_added"]);
     machine.put("disks", Item::new("disk", "x"));
     assert_eq!(machine.check_in(&mut world), Ok(vec![]));
     assert_eq!(world.assets[&asset], before.0[&asset]);

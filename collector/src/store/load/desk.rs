@@ -1,25 +1,26 @@
 //! Tickets, links, faults that wait, and what opening a ticket takes.
 
 use super::Source;
-use crate::desk::model::{End, Kind};
+use crate::desk::model::{End, Kind, Link, Rel, Ticket};
 use crate::event::Subject;
+use crate::register::model::AgentState;
 use crate::store::cells::{Cells, all, one};
 use crate::store::engine::{Engine, Error, Sql};
 use crate::store::table::desk::{link_columns, read_link, read_ticket, ticket, ticket_columns};
 use crate::store::table::{asset, fault};
-use crate::work::{Known, Needs};
-use shared::id::AssetId;
+use crate::work::{Known, Needs, Resting, When};
+use shared::id::{AssetId, LinkId, TicketId};
 use shared::unit::At;
 use std::collections::BTreeSet;
 
 /// Faults that one tick looks at.
 const WAITING_FAULTS: usize = 1_024;
-/// Links of one thing that a rule gets to see.
-const LINKS: i64 = 1_000;
-/// Tickets of one asset's faults that a rule gets to see.
-const FAULT_TICKETS: i64 = 200;
-/// How far back those go, in seconds.
-const FAULT_TICKETS_S: i64 = 30 * 86_400;
+/// Links of one kind of one thing that a rule gets to see, the newest.
+const LINKS: i64 = 200;
+/// Tickets of rules on one asset that a rule gets to see, beside the newest of each open fault.
+const RULE_TICKETS: i64 = 200;
+/// Tickets that rest in one state that one tick looks at.
+const RESTING: i64 = 64;
 
 /// What is asked for by its id.
 pub fn asked(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> Result<(), Error> {
@@ -32,14 +33,20 @@ pub fn asked(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> Resul
         let sql = Sql(concat!("select ", link_columns!(), " from link l where l.id = ?1"));
         known.link = one(source.engine, sql, &[id.into()], read_link)?;
     }
-    if let Some((from, rel, to)) = &needs.pair {
+    for Resting { kind, state, seconds } in &needs.resting {
         let sql = Sql(concat!(
             "select ",
-            link_columns!(),
-            " from link l where l.from_end = ?1 and l.rel = ?2 and l.to_end = ?3"
+            ticket_columns!(),
+            " from ticket t where t.state = ?1 and t.kind = ?2 and t.updated <= ?3 order by t.updated, t.id limit ?4"
         ));
-        let params = [from.to_string().into(), rel.name().into(), to.to_string().into()];
-        known.pair = one(source.engine, sql, &params, read_link)?;
+        let At(before) = source.now.plus_secs(-seconds);
+        let params = [(*state).into(), kind.name().into(), before.into(), RESTING.into()];
+        for ticket in all(source.engine, sql, &params, read_ticket)? {
+            known.tickets.insert(ticket.id, ticket);
+        }
+    }
+    if let Some((from, rel, to)) = &needs.pair {
+        known.pair = pair(source.engine, from, *rel, to)?;
     }
     if needs.waiting_faults {
         for fault in fault::waiting(source.engine, WAITING_FAULTS)? {
@@ -68,7 +75,14 @@ pub fn triage(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> Resu
         assets.extend(known.faults.values().map(|fault| fault.asset));
     }
     for &asset in &assets {
-        fault_tickets(source, asset, known)?;
+        rule_tickets(source.engine, &asset.to_string(), known)?;
+    }
+    if !assets.is_empty() {
+        // However many tickets an asset has: the one of a fault that is open now is always known.
+        let prints: Vec<String> = known.faults.keys().cloned().collect();
+        for print in prints {
+            newest(source.engine, &print, known)?;
+        }
     }
     if let Some(asset) = own.filter(|_| needs.recent_events > 0) {
         let subject = Subject::Asset(asset).to_string();
@@ -76,8 +90,11 @@ pub fn triage(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> Resu
     }
     if needs.links {
         assets.extend(&needs.assets);
-        let ends = assets.into_iter().map(End::Asset).chain(needs.tickets.iter().copied().map(End::Ticket));
-        links(source.engine, &ends.collect::<Vec<_>>(), known)?;
+        let rests = |ticket: &&Ticket| needs.resting.iter().any(|rest| rest.state == ticket.state);
+        let resting: Vec<TicketId> = known.tickets.values().filter(rests).map(|ticket| ticket.id).collect();
+        let tickets = needs.tickets.iter().copied().chain(resting).map(End::Ticket);
+        let ends: Vec<End> = assets.into_iter().map(End::Asset).chain(tickets).collect();
+        links(source.engine, &ends, known)?;
     }
     Ok(())
 }
@@ -88,28 +105,83 @@ fn next_number(engine: &mut dyn Engine, kind: Kind) -> Result<u64, Error> {
     Ok(last.flatten().unwrap_or(0).cast_unsigned() + 1)
 }
 
-fn fault_tickets(source: &mut Source<'_>, asset: AssetId, known: &mut Known) -> Result<(), Error> {
-    let sql = Sql(concat!(
-        "select ",
-        ticket_columns!(),
-        " from fault f join ticket t on t.fingerprint = f.fingerprint \
-         where f.asset = ?1 and t.opened >= ?2 order by t.opened desc limit ?3"
-    ));
-    let At(since) = source.now.plus_secs(-FAULT_TICKETS_S);
-    let params = [asset.into(), since.into(), FAULT_TICKETS.into()];
-    for ticket in all(source.engine, sql, &params, read_ticket)? {
-        known.tickets.insert(ticket.id, ticket);
+/// The incidents of an agent's quarantine, and of that of its successor, with what opening another one takes. Their
+/// links with the assets known are looked up pair by pair.
+pub fn quarantine(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> Result<(), Error> {
+    let Some(agent) = &known.agent else { return Ok(()) };
+    let active = matches!(agent.state, AgentState::Active | AgentState::Pending);
+    if needs.quarantine.is_none_or(|when| when == When::UnlessActive && active) {
+        return Ok(());
+    }
+    let mut agents = BTreeSet::from([agent.id]);
+    agents.extend(known.own.as_ref().and_then(|own| own.agent.as_ref()).map(|(agent, _)| agent.id));
+    let mut assets: Vec<AssetId> = known.candidates.iter().map(|candidate| candidate.asset.id).collect();
+    assets.extend(known.own.as_ref().map(|own| own.asset.id));
+    for agent in agents {
+        for ticket in rule_tickets(source.engine, &agent.to_string(), known)? {
+            for &asset in &assets {
+                known.links.extend(pair(source.engine, &End::Ticket(ticket), Rel::Affects, &End::Asset(asset))?);
+            }
+        }
+    }
+    known.numbers.insert(Kind::Incident, next_number(source.engine, Kind::Incident)?);
+    if let Some(own) = known.own.as_ref().filter(|_| needs.recent_events > 0 && known.recent_events.is_empty()) {
+        let subject = Subject::Asset(own.asset.id).to_string();
+        known.recent_events = source.journal.recent(source.engine, &subject, needs.recent_events)?;
     }
     Ok(())
 }
 
-/// Links of these, each once, with the tickets at their other ends.
+/// Tickets that rules opened for a thing, the newest: their fingerprints begin with its id and a colon, which
+/// the semicolon follows.
+fn rule_tickets(engine: &mut dyn Engine, id: &str, known: &mut Known) -> Result<Vec<TicketId>, Error> {
+    let sql = Sql(concat!(
+        "select ",
+        ticket_columns!(),
+        " from ticket t where t.fingerprint >= ?1 and t.fingerprint < ?2 order by t.opened desc limit ?3"
+    ));
+    let params = [format!("{id}:").into(), format!("{id};").into(), RULE_TICKETS.into()];
+    let found = all(engine, sql, &params, read_ticket)?;
+    let ids = found.iter().map(|ticket| ticket.id).collect();
+    known.tickets.extend(found.into_iter().map(|ticket| (ticket.id, ticket)));
+    Ok(ids)
+}
+
+/// The newest ticket of a fingerprint.
+fn newest(engine: &mut dyn Engine, fingerprint: &str, known: &mut Known) -> Result<(), Error> {
+    let sql = Sql(concat!(
+        "select ",
+        ticket_columns!(),
+        " from ticket t where t.fingerprint = ?1 order by t.opened desc limit 1"
+    ));
+    let found = one(engine, sql, &[fingerprint.into()], read_ticket)?;
+    known.tickets.extend(found.map(|ticket| (ticket.id, ticket)));
+    Ok(())
+}
+
+fn pair(engine: &mut dyn Engine, from: &End, rel: Rel, to: &End) -> Result<Option<Link>, Error> {
+    let sql =
+        Sql(concat!("select ", link_columns!(), " from link l where l.from_end = ?1 and l.rel = ?2 and l.to_end = ?3"));
+    one(engine, sql, &[from.to_string().into(), rel.name().into(), to.to_string().into()], read_link)
+}
+
+/// Links of these, each once, with the tickets at their other ends. The newest of each kind of link: so a rule
+/// that asks whether there is one of a kind is never wrong, however many others there are.
 fn links(engine: &mut dyn Engine, ends: &[End], known: &mut Known) -> Result<(), Error> {
-    let mut seen = BTreeSet::new();
+    let mut seen: BTreeSet<LinkId> = known.links.iter().map(|link| link.id).collect();
     for end in ends {
-        let from =
-            Sql(concat!("select ", link_columns!(), " from link l where l.from_end = ?1 order by l.id limit ?2"));
-        let to = Sql(concat!("select ", link_columns!(), " from link l where l.to_end = ?1 order by l.id limit ?2"));
+        let from = Sql(concat!(
+            "select ",
+            link_columns!(),
+            " from (select x.*, row_number() over (partition by x.rel order by x.id desc) as place \
+             from link x where x.from_end = ?1) as l where l.place <= ?2 order by l.id desc"
+        ));
+        let to = Sql(concat!(
+            "select ",
+            link_columns!(),
+            " from (select x.*, row_number() over (partition by x.rel order by x.id desc) as place \
+             from link x where x.to_end = ?1) as l where l.place <= ?2 order by l.id desc"
+        ));
         for sql in [from, to] {
             for link in all(engine, sql, &[end.to_string().into(), LINKS.into()], read_link)? {
                 if seen.insert(link.id) {

@@ -55,6 +55,7 @@ pub fn load(source: &mut Source<'_>, needs: &Needs) -> Result<Known, Error> {
     if !needs.only_with_faults || !known.faults.is_empty() {
         desk::triage(source, needs, &mut known)?;
     }
+    desk::quarantine(source, needs, &mut known)?;
     tokens(source.engine, needs, &mut known)?;
     if let Some((actor, key)) = &needs.once {
         known.once = once::memory(source.engine, actor, key)?;

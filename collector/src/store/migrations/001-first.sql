@@ -5,9 +5,11 @@ create table journal (
     seq BIGINT PRIMARY KEY,
     at BIGINT not null,
     actor TEXT not null,
+    actor_name TEXT not null,
     cause TEXT not null,
     kind TEXT not null,
     subjects TEXT not null,
+    subject_names TEXT not null,
     body TEXT not null
 );
 create index journal_actor on journal (actor, seq);

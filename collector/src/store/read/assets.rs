@@ -69,6 +69,13 @@ pub struct AssetFilter {
     pub goodbye: Option<bool>,
 }
 
+impl AssetFilter {
+    /// Whether it asks when agents were last heard, which memory knows before the database.
+    pub fn asks_when_heard(&self) -> bool {
+        self.heard_since.is_some() || self.heard_before.is_some() || self.heard.is_some()
+    }
+}
+
 /// In which order; always by id last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sort {

@@ -8,7 +8,7 @@ use crate::store::page::{Page, Rows};
 use crate::store::table::desk::{link_columns, read_link};
 use shared::id::LinkId;
 
-/// Links, the oldest first: those that have `end` on either side, of one kind, or all.
+/// Links, the newest first: those that have `end` on either side, of one kind, or all.
 ///
 /// # Errors
 /// [`Error`].
@@ -20,9 +20,9 @@ pub fn list(engine: &mut dyn Engine, end: Option<&End>, rel: Option<Rel>, page: 
     }
     filter(&mut query, rel.map(Rel::name), " and l.rel = ?");
     if let Some(key) = page.key::<1>()? {
-        query.push(" and l.id > ?", key);
+        query.push(" and l.id < ?", key);
     }
-    query.push(" order by l.id limit ?", [page.bound()]);
+    query.push(" order by l.id desc limit ?", [page.bound()]);
     Ok(Rows::cut(select(engine, &query, read_link)?, page, |link| [link.id.into()]))
 }
 

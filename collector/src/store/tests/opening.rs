@@ -84,6 +84,8 @@ fn broken_pages_are_found() {
     let middle = bytes.len() / 2;
     bytes[middle..middle + 4096].fill(0xa5);
     fs::write(&path, bytes).expect("write");
+    let refused = open::writer(&path, NOW).err().expect("a refusal");
+    assert!(matches!(refused, OpenError::Damaged { .. }), "looked at before anything is written: {refused}");
     let found = check::file(&path);
     assert!(found.as_ref().is_ok_and(|findings| !findings.is_empty()) || found.is_err(), "{found:?}");
 }

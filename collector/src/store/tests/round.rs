@@ -36,7 +36,14 @@ impl Kept {
 
     fn keep(&mut self, rows: Vec<Row>) -> Result<(), Error> {
         let decision = Decision { rows, ..Decision::new(Reply::Done) };
-        apply::apply(&mut self.engine, &mut self.dictionary, &mut self.journal, &decision, CauseId(id(1)), NOW)
+        apply::apply(
+            &mut self.engine,
+            &mut self.dictionary,
+            &mut self.journal,
+            (&Known::default(), &decision),
+            CauseId(id(1)),
+            NOW,
+        )
     }
 
     fn load(&mut self, needs: Needs) -> Known {
