@@ -2,7 +2,7 @@
 
 use super::auth::Principal;
 use super::input::{Params, PathId, Post};
-use super::page::{Limit, Listed, page};
+use super::page::{Limit, Listed, known, page};
 use super::{ApiError, App, act};
 use crate::register::model::{Agent, AgentState};
 use crate::store::read::agents::{self, Filter as Wanted};
@@ -109,10 +109,7 @@ fn view(app: &App, (agent, heard): (Agent, Option<At>)) -> AgentView {
 #[utoipa::path(get, path = "/v1/agents", operation_id = "agents", params(Filter), security(("token" = ["agents:read"])),
     responses((status = 200, body = Listed<AgentView>)))]
 async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<Json<Listed<AgentView>>, ApiError> {
-    if params.state.as_deref().is_some_and(|state| AgentState::of(state).is_none()) {
-        return Err(ApiError::bad("state", "one of pending, active, quarantined, superseded, revoked"));
-    }
-    let wanted = Wanted { states: params.state.into_iter().collect(), asset: None, name: params.name };
+    let wanted = Wanted { states: known("state", params.state, AgentState::ALL, AgentState::name)?, name: params.name };
     let page = page(params.cursor, params.limit);
     let rows = app.store.read(move |engine| agents::list(engine, &wanted, &page)).await?;
     Ok(Json(Listed::of(rows, |row| view(&app, row))))

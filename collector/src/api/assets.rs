@@ -4,10 +4,10 @@ use super::asset_views::{AssetView, DetailView, IdentityView, ItemView, PackageV
 use super::auth::Principal;
 use super::events::{EventView, event_view};
 use super::input::{Body, IfMatch, Params, PathId, etag};
-use super::page::{Limit, Listed, TimelineParams, moment, page, part, whole};
+use super::page::{Limit, Listed, TimelineParams, known, moment, page, part, whole};
 use super::{ApiError, App, act};
 use crate::register::identity;
-use crate::register::model::Presence;
+use crate::register::model::{Class, Lifecycle, Presence};
 use crate::register::presence::{MISSING_S, ONLINE_INTERVALS, STALE_S};
 use crate::store::load;
 use crate::store::page::Page;
@@ -24,6 +24,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer};
 use shared::id::AssetId;
 use shared::unit::At;
+use std::net::IpAddr;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -38,7 +39,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(timeline))
 }
 
-/// The closed list of filters. Texts match in either case; `*` stands for anything.
+/// The closed list of filters. Texts match in either case and `*` stands for anything, but for software and
+/// part_serial, which are exact.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -55,6 +57,8 @@ struct Filter {
     model: Option<String>,
     /// Serial number of the system.
     serial: Option<String>,
+    /// Serial number of the system or of a part (disk, memory module), exactly as the machine tells it.
+    part_serial: Option<String>,
     /// Operating system contains this.
     os: Option<String>,
     /// Version of the operating system.
@@ -88,15 +92,16 @@ struct Filter {
 
 fn filter(filter: Filter, interval_s: i64, now: At) -> Result<(AssetFilter, Sort, Page), ApiError> {
     let mut out = AssetFilter {
-        classes: filter.class.into_iter().collect(),
-        lifecycles: filter.lifecycle.into_iter().collect(),
+        classes: known("class", filter.class, Class::ALL, Class::name)?,
+        lifecycles: known("lifecycle", filter.lifecycle, Lifecycle::ALL, Lifecycle::name)?,
         name: filter.name.map(whole),
         maker: filter.maker.map(part),
         model: filter.model.map(part),
         serial: filter.serial.map(whole),
+        part_serial: filter.part_serial,
         os: filter.os.map(part),
         os_version: filter.os_version.map(whole),
-        address: filter.address,
+        address: filter.address.map(|text| address(&text)).transpose()?,
         tag: filter.tag.map(whole),
         owner: filter.owner.map(part),
         location: filter.location.map(part),
@@ -117,6 +122,14 @@ fn filter(filter: Filter, interval_s: i64, now: At) -> Result<(AssetFilter, Sort
         Some(_) => return Err(ApiError::bad("sort", "id or name")),
     };
     Ok((out, sort, page(filter.cursor, filter.limit)))
+}
+
+/// An address as it is kept: IPv6 has many forms, of which one is.
+fn address(text: &str) -> Result<String, ApiError> {
+    let address = text.parse::<IpAddr>();
+    address.map(|address| address.to_string()).map_err(|_| {
+        ApiError::bad("address", "address: write an IP address without prefix, such as 192.0.2.7 or 2001:db8::7")
+    })
 }
 
 /// Presence as times between which an asset was last heard: what `register::presence` says, turned round.
@@ -330,7 +343,7 @@ async fn explain(State(app): State<App>, PathId(id): PathId<AssetId>) -> Result<
     Ok(Json(IdentityView::of(&own, identity::explain(&own, &known))))
 }
 
-/// What happened to an asset, oldest first.
+/// What happened to an asset, the oldest first unless asked otherwise.
 #[utoipa::path(get, path = "/v1/assets/{id}/timeline", params(("id" = String, Path), TimelineParams),
     security(("token" = ["assets:read"])), responses((status = 200, body = Listed<EventView>)))]
 async fn timeline(
@@ -339,18 +352,15 @@ async fn timeline(
     Params(params): Params<TimelineParams>,
 ) -> Result<Json<Listed<EventView>>, ApiError> {
     exists(&app, id).await?;
-    told_of(&app, format!("asset:{id}"), params.cursor, params.limit).await.map(Json)
+    told_of(&app, format!("asset:{id}"), params).await.map(Json)
 }
 
-/// A page of the journal about one subject, oldest first.
-pub async fn told_of(
-    app: &App,
-    subject: String,
-    after: Option<u64>,
-    limit: Option<Limit>,
-) -> Result<Listed<EventView>, ApiError> {
-    let rows = page(None, limit).rows();
-    let filter = EventFilter { after, subject: Some(subject), ..EventFilter::default() };
+/// A page of the journal about one subject.
+pub async fn told_of(app: &App, subject: String, params: TimelineParams) -> Result<Listed<EventView>, ApiError> {
+    let rows = page(None, params.limit).rows();
+    let TimelineParams { newest_first, cursor, .. } = params;
+    let (after, before) = if newest_first { (None, cursor) } else { (cursor, None) };
+    let filter = EventFilter { after, before, newest_first, subject: Some(subject), ..EventFilter::default() };
     let entries = app.store.read(move |engine| events::list(engine, &filter, rows)).await?;
     let next = entries.last().filter(|_| entries.len() == rows).map(|entry| entry.seq.to_string());
     Ok(Listed { items: entries.into_iter().map(event_view).collect(), next })

@@ -1,8 +1,9 @@
 //! `/v1/events`: the journal, as it is or as it comes.
 
 use super::input::{Number, Params};
-use super::page::{Limit, page};
+use super::page::{Limit, moment, page};
 use super::{ApiError, App};
+use crate::clock;
 use crate::event::Entry;
 use crate::store::read::events::{self, EventFilter};
 use crate::tell;
@@ -37,6 +38,10 @@ struct Filter {
     actor: Option<String>,
     /// Only of this kind: `fault_raised` …
     kind: Option<String>,
+    /// Told at this time or later: RFC 3339, or how long ago (`2h`, `7d`).
+    since: Option<String>,
+    /// Told before this time.
+    until: Option<String>,
     /// Wait up to so many seconds, 0 to 15, until there is one.
     #[param(value_type = Option<u64>, minimum = 0, maximum = 15)]
     wait_s: Option<Number<0, WAIT_S>>,
@@ -78,6 +83,7 @@ struct Feed {
     /// To be given as `cursor` for the next page; null at the end.
     next: Option<String>,
     /// The number of the newest event of the whole journal, whatever was asked for: how far a follower is behind.
+    /// Nothing up to it is missing from a page that is the last, so a follower may go on after it.
     head: u64,
 }
 
@@ -101,26 +107,31 @@ pub fn event_view(entry: Entry) -> EventView {
     responses((status = 200, body = Feed)))]
 async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<Json<Feed>, ApiError> {
     let rows = page(None, params.limit).rows();
-    let filter = EventFilter {
+    let now = clock::now();
+    let mut filter = EventFilter {
         after: params.cursor.max(params.after),
         subject: params.subject,
         actor: params.actor,
         kinds: params.kind.into_iter().collect(),
+        since: params.since.map(|text| moment("since", &text, now)).transpose()?,
+        until: params.until.map(|text| moment("until", &text, now)).transpose()?,
         ..EventFilter::default()
     };
     let until = Instant::now() + Duration::from_secs(params.wait_s.map_or(0, |Number(seconds)| seconds));
     let mut head = app.store.head();
-    let entries = loop {
+    let (entries, seen) = loop {
         // Marked as seen before the read: what is committed meanwhile wakes the wait at once.
-        head.borrow_and_update();
+        let seen = *head.borrow_and_update();
         let asked = filter.clone();
         let entries = app.store.read(move |engine| events::list(engine, &asked, rows)).await?;
         if !entries.is_empty() || !matches!(tokio::time::timeout_at(until, head.changed()).await, Ok(Ok(()))) {
-            break entries;
+            break (entries, seen);
         }
+        // There was nothing up to here: the next read need not look again.
+        filter.after = filter.after.max(Some(seen));
     };
     let next = entries.last().filter(|_| entries.len() == rows).map(|entry| entry.seq.to_string());
     // A read may see a commit a moment before its number is told here.
-    let head = entries.last().map_or(0, |entry| entry.seq).max(*head.borrow());
+    let head = entries.last().map_or(0, |entry| entry.seq).max(seen);
     Ok(Json(Feed { items: entries.into_iter().map(event_view).collect(), next, head }))
 }

@@ -40,6 +40,9 @@ pub struct PageParams {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct TimelineParams {
+    /// The newest first, instead of the oldest.
+    #[serde(default)]
+    pub newest_first: bool,
     /// `next` of the page before.
     pub cursor: Option<u64>,
     /// Rows of a page, 1 to 500; 100 if not said.
@@ -63,6 +66,25 @@ pub fn whole(text: String) -> Text {
 /// A text to be found anywhere, in either case; with `*` the whole must match.
 pub fn part(text: String) -> Text {
     if text.contains('*') { Text::Glob(text) } else { Text::Has(text) }
+}
+
+/// The word that is asked for, if it is one that there is.
+///
+/// # Errors
+/// 400, naming the parameter and all words.
+pub fn known<T: Copy>(
+    field: &str,
+    text: Option<String>,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<Vec<String>, ApiError> {
+    let words: Vec<&str> = all.iter().map(|one| name(*one)).collect();
+    match text {
+        Some(text) if !words.contains(&text.as_str()) => {
+            Err(ApiError::bad(field, format!("{field}: one of {}", words.join(", "))))
+        }
+        text => Ok(text.into_iter().collect()),
+    }
 }
 
 /// A moment: RFC 3339, or how long ago (`90s`, `15m`, `2h`, `7d`).

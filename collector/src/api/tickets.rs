@@ -5,7 +5,7 @@ use super::assets::{told, told_of};
 use super::auth::Principal;
 use super::events::EventView;
 use super::input::{Body, IfMatch, Number, Params, PathId, Post, etag};
-use super::page::{Limit, Listed, PageParams, TimelineParams, page, part};
+use super::page::{Limit, Listed, PageParams, TimelineParams, known, page, part};
 use super::ticket_views::{CommentView, TicketDetail, TicketView};
 use super::{ApiError, App, act};
 use crate::desk::model::{End, Kind};
@@ -79,7 +79,7 @@ async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<
     let asset = params.asset.as_deref().map(asset_of).transpose()?;
     let mut filter = TicketFilter {
         kind,
-        states: params.state.into_iter().collect(),
+        states: known("state", params.state, &states(), |state| state)?,
         assignee: params.assignee,
         requester: params.requester,
         priority: params.priority.and_then(|Number(priority)| u8::try_from(priority).ok()),
@@ -89,9 +89,11 @@ async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<
     };
     match params.open {
         Some(true) if filter.states.is_empty() => filter.states = open_states(),
-        Some(true) => filter.states.retain(|state| open_states().contains(state)),
+        Some(true) if !filter.states.iter().all(|state| open_states().contains(state)) => {
+            return Err(ApiError::bad("state", "state: not an open one, and only open tickets are asked for"));
+        }
         Some(false) => filter.not_states = open_states(),
-        None => {}
+        Some(true) | None => {}
     }
     let page = page(params.cursor, params.limit);
     let rows = app.store.read(move |engine| tickets::list(engine, &filter, &page)).await?;
@@ -104,6 +106,14 @@ fn open_states() -> Vec<String> {
     states.filter(|state| state.phase == Phase::Open).map(|state| state.name.to_owned()).collect()
 }
 
+/// All states of all processes, each once.
+fn states() -> Vec<&'static str> {
+    let mut states: Vec<_> = PROCESSES.iter().flat_map(|process| process.states).map(|state| state.name).collect();
+    states.sort_unstable();
+    states.dedup();
+    states
+}
+
 fn kind_of(text: &str) -> Result<Kind, ApiError> {
     Kind::of(text).ok_or_else(|| ApiError::bad("kind", "one of incident, request, problem, change"))
 }
@@ -114,7 +124,7 @@ fn asset_of(text: &str) -> Result<AssetId, ApiError> {
 
 fn key_of(text: &str) -> Option<(Kind, u64)> {
     let (prefix, number) = text.split_once('-')?;
-    let kind = Kind::ALL.iter().copied().find(|kind| kind.prefix() == prefix)?;
+    let kind = Kind::ALL.iter().copied().find(|kind| kind.prefix().eq_ignore_ascii_case(prefix))?;
     Some((kind, number.parse().ok()?))
 }
 
@@ -317,7 +327,7 @@ async fn timeline(
     Params(params): Params<TimelineParams>,
 ) -> Result<Json<Listed<EventView>>, ApiError> {
     exists(&app, id).await?;
-    told_of(&app, format!("ticket:{id}"), params.cursor, params.limit).await.map(Json)
+    told_of(&app, format!("ticket:{id}"), params).await.map(Json)
 }
 
 async fn exists(app: &App, id: TicketId) -> Result<(), ApiError> {

@@ -6,7 +6,7 @@ use crate::store::cells::{Cells, all, one, select};
 use crate::store::engine::{Cell, Engine, Error, Sql};
 use crate::store::page::{Page, Rows};
 use crate::store::table::agent::{columns, read_from};
-use shared::id::{AgentId, AssetId};
+use shared::id::AgentId;
 use shared::unit::At;
 
 /// An agent and when it was last heard, as far as that was flushed.
@@ -17,8 +17,6 @@ pub type Heard = (Agent, Option<At>);
 pub struct Filter {
     /// In one of these states; all if there is none.
     pub states: Vec<String>,
-    /// Speaking for this asset.
-    pub asset: Option<AssetId>,
     /// That enrolled under this name.
     pub name: Option<String>,
 }
@@ -34,7 +32,6 @@ pub fn list(engine: &mut dyn Engine, filter_by: &Filter, page: &Page) -> Result<
         ", n.at from agent a left join seen n on n.agent = a.id where a.rev > 0"
     ));
     any_of(&mut query, &filter_by.states, " and a.state in (");
-    filter(&mut query, filter_by.asset, " and a.asset = ?");
     filter(&mut query, filter_by.name.as_ref(), " and a.name = ?");
     if let Some(key) = page.key::<1>()? {
         query.push(" and a.id > ?", key);

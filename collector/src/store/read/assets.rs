@@ -3,14 +3,13 @@
 use super::software::{SoftwareFilter, versions};
 use super::{Query, Text, any_of, filter, text_filter};
 use crate::register::model::{Asset, Section};
-use crate::store::cells::{Cells, all, one};
+use crate::store::cells::{Cells, one};
 use crate::store::codec;
 use crate::store::engine::{Cell, Engine, Error, Next, Sql};
 use crate::store::page::{Page, Rows};
 use crate::store::table::asset::{columns, read_from};
 use crate::store::table::{asset as table, item, section};
 use shared::checkin::Goodbye;
-use shared::evidence::Evidence;
 use shared::fact::Item;
 use shared::id::AssetId;
 use shared::unit::At;
@@ -242,23 +241,6 @@ fn read(cells: &[Cell]) -> Result<AssetRow, Error> {
 /// [`Error`].
 pub fn by_id(engine: &mut dyn Engine, id: AssetId) -> Result<Option<AssetRow>, Error> {
     one(engine, BY_ID, &[id.into()], read)
-}
-
-/// Assets of this host name, in any case: at most 10, for people who say a name where an id is wanted.
-///
-/// # Errors
-/// [`Error`].
-pub fn by_name(engine: &mut dyn Engine, name: &str) -> Result<Vec<AssetId>, Error> {
-    let sql = Sql("select s.id from asset s where lower(s.name) = ?1 order by s.id limit 10");
-    all(engine, sql, &[name.to_ascii_lowercase().into()], |cells| Cells::new("asset", cells).parse())
-}
-
-/// The evidence held for an asset.
-///
-/// # Errors
-/// [`Error`].
-pub fn evidence(engine: &mut dyn Engine, id: AssetId) -> Result<Vec<Evidence>, Error> {
-    table::evidence(engine, id)
 }
 
 /// The addresses of an asset, without prefix.

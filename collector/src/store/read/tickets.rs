@@ -25,8 +25,6 @@ pub struct TicketFilter {
     pub priority: Option<u8>,
     /// Linked to this asset, in any way.
     pub asset: Option<AssetId>,
-    /// Opened for this fault.
-    pub fingerprint: Option<String>,
     /// Somewhere in the title.
     pub title: Option<Text>,
 }
@@ -43,7 +41,6 @@ pub fn list(engine: &mut dyn Engine, f: &TicketFilter, page: &Page) -> Result<Ro
     filter(&mut query, f.assignee.as_ref(), " and t.assignee = ?");
     filter(&mut query, f.requester.as_ref(), " and t.requester = ?");
     filter(&mut query, f.priority, " and t.priority <= ?");
-    filter(&mut query, f.fingerprint.as_ref(), " and t.fingerprint = ?");
     text_filter(&mut query, f.title.as_ref(), " and lower(t.title) like ? escape '\\'");
     if let Some(asset) = f.asset {
         let end = End::Asset(asset).to_string();
