@@ -14,6 +14,7 @@ mod memory;
 use crate::api::listen::{self, DRAIN, Gate, Port};
 use crate::api::{self, App, AppState};
 use crate::cli::exit::{Code, Failure};
+use crate::cli::output;
 use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::keyring::Keyring;
@@ -190,12 +191,12 @@ fn announce(running: &Running) -> Result<(), Failure> {
     let temporary = path.with_extension("json.new");
     let written = fs::write(&temporary, text + "\n").and_then(|()| fs::rename(&temporary, &path));
     written.map_err(|error| Failure::new(Code::Database, format!("{}: {error}", path.display())))?;
-    println!(
-        "muster: ready; agents https://{}, web https://{}, socket {}",
-        addresses.agents,
-        addresses.web,
-        addresses.socket.display()
-    );
+    let (agents, web, socket) = (addresses.agents, addresses.web, addresses.socket.display());
+    let ready = format!("muster: ready; agents https://{agents}, web https://{web}, socket {socket}");
+    // Nobody has to read it.
+    if let Err(failure) = output::say(&ready) {
+        tracing::warn!("{}", failure.message);
+    }
     notify::say(notify::READY);
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! `muster-agent enroll`: reads the join file, which contains a secret, and removes it afterwards.
 
+use super::output::{self, Format};
 use crate::config::Config;
 use crate::enroll::{self, JOIN_BYTES_MAX};
 use crate::exit::{Code, Fail};
-use crate::log;
 use crate::state::files;
 use crate::state::identity::Vault;
 use std::io::Read;
@@ -26,7 +26,7 @@ pub struct Args {
     keep_join: bool,
 }
 
-pub fn enroll(args: &Args, config: &Config) -> Result<(), Fail> {
+pub fn enroll(args: &Args, config: &Config, format: Format) -> Result<(), Fail> {
     let state = |error: files::FileError| Fail::new(Code::State, error.to_string());
     let vault = Vault::open(&config.state_dir).map_err(state)?;
     if let Some(current) = vault.current()? {
@@ -50,11 +50,15 @@ pub fn enroll(args: &Args, config: &Config) -> Result<(), Fail> {
     if !stdin && !args.keep_join {
         files::remove(&args.join).map_err(state)?;
     }
-    log::info(&format!(
-        "enrolled as {} at {}; `muster-agent run` reports there",
-        stored.granted.agent, stored.granted.agent_url
-    ));
-    Ok(())
+    told(&stored.granted.agent.to_string(), &stored.granted.agent_url, format)
+}
+
+fn told(agent: &str, collector: &str, format: Format) -> Result<(), Fail> {
+    output::print(|out| match format {
+        Format::Json => output::json(out, &serde_json::json!({"agent": agent, "agent_url": collector})),
+        Format::Csv => output::csv(out, ["agent", "agent_url"], [[agent, collector]]),
+        Format::Table => writeln!(out, "enrolled as {agent} at {collector}; `muster-agent run` reports there"),
+    })
 }
 
 fn from_stdin() -> Result<Vec<u8>, Fail> {

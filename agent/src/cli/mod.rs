@@ -2,7 +2,7 @@
 //! same definitions.
 
 mod check;
-mod completions;
+mod docs;
 mod enroll;
 mod once;
 mod output;
@@ -17,6 +17,7 @@ use crate::config::{self, Config};
 use crate::exit::{self, Code, Fail};
 use crate::log;
 use clap::{Parser, Subcommand};
+use output::Format;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,6 +28,9 @@ pub struct Cli {
     /// The configuration; without it /etc/muster/agent.toml, if that is there.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The form of the output.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORM")]
+    output: Format,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -58,15 +62,15 @@ enum Verb {
     /// Print what this machine would tell, without any collector.
     Once(once::Args),
     /// List the probes and what they cannot tell without root.
-    Probe(probe::Args),
+    #[command(after_help = probe::HELP)]
+    Probe,
     /// Print exactly what was last sent, or all that the collector was told.
     Show(show::Args),
     /// Tell who we are, when we last had contact, and what waits.
-    Status(status::Args),
+    #[command(after_help = status::HELP)]
+    Status,
     /// Try configuration, state directory and the way to the collector.
-    #[command(after_help = "\
-Example:
-  muster-agent check      each thing that holds is a line; the first that does not is the error")]
+    #[command(after_help = check::HELP)]
     Check,
     /// Record everything that the probes ask and are answered, as a tape.
     Record(record::RecordArgs),
@@ -74,14 +78,15 @@ Example:
     Replay(record::ReplayArgs),
     /// Forget the identity, for a golden image.
     Seal(seal::Args),
-    /// Print completions for a shell.
-    Completions(completions::Args),
+    /// Shell completions and man pages.
+    #[command(subcommand)]
+    Docs(docs::Verb),
 }
 
 /// Runs a command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match config::load(cli.config.as_deref()).and_then(|config| verb(&cli.verb, &config)) {
+    match config::load(cli.config.as_deref()).and_then(|config| verb(&cli.verb, &config, cli.output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fail) => {
             log::error(&fail.text);
@@ -90,20 +95,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn verb(verb: &Verb, config: &Config) -> Result<(), Fail> {
+fn verb(verb: &Verb, config: &Config, format: Format) -> Result<(), Fail> {
     log::set_level(config.log);
     match verb {
-        Verb::Enroll(args) => enroll::enroll(args, config),
+        Verb::Enroll(args) => enroll::enroll(args, config, format),
         Verb::Run(args) => run::run(args, config),
-        Verb::Once(args) => once::once(args, config),
-        Verb::Probe(args) => probe::probe(args, config),
+        Verb::Once(args) => once::once(args, config, format),
+        Verb::Probe => probe::probe(config, format),
         Verb::Show(args) => show::show(args, config),
-        Verb::Status(args) => status::status(args, config),
-        Verb::Check => check::check(config),
+        Verb::Status => status::status(config, format),
+        Verb::Check => check::check(config, format),
         Verb::Record(args) => record::record(args, config),
-        Verb::Replay(args) => record::replay(args),
-        Verb::Seal(args) => seal::seal(args, config),
-        Verb::Completions(args) => completions::completions(args),
+        Verb::Replay(args) => record::replay(args, format),
+        Verb::Seal(args) => seal::seal(args, config, format),
+        Verb::Docs(verb) => docs::docs(verb),
     }
 }
 

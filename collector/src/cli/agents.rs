@@ -1,9 +1,10 @@
 //! `muster agents`: who reports, and whether it may.
 
+use super::Session;
+use super::exit::{Code, Failure};
 use super::output::{self, Column};
-use super::{Session, exit::Failure};
 use clap::{Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The agents that report.
 #[derive(Debug, Subcommand)]
@@ -13,15 +14,18 @@ pub enum Verb {
         /// pending, active, quarantined, superseded, revoked.
         #[arg(long)]
         state: Option<String>,
+        /// What the machine called itself when it enrolled.
+        #[arg(long)]
+        name: Option<String>,
     },
     /// Show one agent.
     Show {
-        /// Its id.
+        /// Its id or name.
         agent: String,
     },
     /// Let a waiting agent in, if its key has the fingerprint that the machine shows.
     Approve {
-        /// Its id.
+        /// Its id or name.
         agent: String,
         /// The fingerprint that `muster-agent status` shows on the machine.
         #[arg(long)]
@@ -29,7 +33,7 @@ pub enum Verb {
     },
     /// Refuse everything from an agent, from its next request on.
     Revoke {
-        /// Its id.
+        /// Its id or name.
         agent: String,
         /// Why.
         #[arg(long)]
@@ -37,7 +41,7 @@ pub enum Verb {
     },
     /// Decide on a quarantined agent.
     Resolve {
-        /// Its id.
+        /// Its id or name.
         agent: String,
         /// What it is.
         #[arg(value_enum)]
@@ -101,14 +105,16 @@ const SHOW: &[Column] = &[
 /// What the collector answered.
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::List { state } => {
-            let params: Vec<(&str, String)> = state.into_iter().map(|state| ("state", state)).collect();
+        Verb::List { state, name } => {
+            let params: Vec<(&str, String)> =
+                [("state", state), ("name", name)].into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
             let rows = super::pages(session, "/v1/agents", &params, None).await?;
-            Ok(output::list(session.format, LIST, &rows)?)
+            output::list(session.format, LIST, &rows)
         }
         Verb::Show { agent } => {
+            let agent = id(session, &agent).await?;
             let answer = session.client.get(&format!("/v1/agents/{agent}"), &[]).await?;
-            Ok(output::one(session.format, SHOW, &answer.body)?)
+            output::one(session.format, SHOW, &answer.body)
         }
         Verb::Approve { agent, fingerprint } => {
             act(session, &agent, "approve", &json!({"fingerprint": fingerprint}), "agent approved").await
@@ -122,8 +128,30 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
     }
 }
 
+/// The id of what a person called it: an id, or the one agent that is called so and is not at an end.
+async fn id(session: &Session, agent: &str) -> Result<String, Failure> {
+    if super::is_id(agent) {
+        return Ok(agent.to_owned());
+    }
+    let rows = super::pages(session, "/v1/agents", &[("name", agent.to_owned())], None).await?;
+    let text = |row: &Value, name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let at_end = |row: &Value| ["revoked", "superseded"].contains(&text(row, "state").as_str());
+    let (ended, speaking): (Vec<&Value>, Vec<&Value>) = rows.iter().partition(|row| at_end(row));
+    match (speaking.as_slice(), ended.as_slice()) {
+        ([row], _) | ([], [row]) => Ok(text(row, "id")),
+        ([], []) => {
+            Err(Failure::new(Code::NotFound, format!("no agent {agent:?}: by id or name (muster agents list)")))
+        }
+        _ => {
+            let text = format!("several agents are called {agent:?}: use an id (muster agents list --name {agent})");
+            Err(Failure::new(Code::Conflict, text))
+        }
+    }
+}
+
 async fn act(session: &Session, agent: &str, verb: &str, body: &serde_json::Value, done: &str) -> Result<(), Failure> {
+    let agent = id(session, agent).await?;
     session.client.post(&format!("/v1/agents/{agent}/{verb}"), body).await?;
-    output::say(session.format, done);
-    Ok(())
+    let answer = session.client.get(&format!("/v1/agents/{agent}"), &[]).await?;
+    output::done(session.format, done, SHOW, &answer.body)
 }

@@ -86,13 +86,10 @@ fn tell(format: Format, what: &str, file: &Path, found: &Verified, aside: Option
     if format != Format::Table {
         let row =
             json!({"file": file, "bytes": found.bytes, "head": found.head, "aside": aside.map(Path::to_string_lossy)});
-        return Ok(output::one(format, COLUMNS, &row)?);
+        return output::one(format, COLUMNS, &row);
     }
-    output::say(format, &format!("{file}: {what}; {} bytes, journal up to {}", found.bytes, found.head));
-    if let Some(aside) = aside {
-        output::say(format, &format!("what was there is now {}", aside.display()));
-    }
-    Ok(())
+    output::say(&format!("{file}: {what}; {} bytes, journal up to {}", found.bytes, found.head))?;
+    aside.map_or(Ok(()), |aside| output::say(&format!("what was there is now {}", aside.display())))
 }
 
 /// Where a database goes that is replaced: beside itself, with the time.

@@ -2,11 +2,11 @@
 
 use super::Session;
 use super::exit::{Code, Failure};
+use super::new_file::NewFile;
 use super::output::{self, Column};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Tokens by which agents join.
 #[derive(Debug, Subcommand)]
@@ -61,6 +61,9 @@ const LIST: &[Column] = &[
     ("LABELS", "labels"),
 ];
 
+/// Columns of a token that was just revoked.
+pub const REVOKED: &[Column] = &[("ID", "id")];
+
 /// Runs the verb.
 ///
 /// # Errors
@@ -68,7 +71,7 @@ const LIST: &[Column] = &[
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Create(create) => {
-            let file = create.file.clone();
+            let file = create.file.as_deref().map(NewFile::create).transpose()?;
             let answer = session.client.post("/v1/join-tokens", &body(&create)?).await?;
             let join = answer
                 .body
@@ -76,25 +79,23 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
                 .ok_or_else(|| Failure::new(Code::Failed, "the collector answered without a join file"))?;
             let text = serde_json::to_string_pretty(join).unwrap_or_default() + "\n";
             match file {
-                Some(path) => {
-                    write_private(&path, &text)?;
-                    output::say(
-                        session.format,
-                        &format!("join file written: {} (it contains a secret; the agent deletes it)", path.display()),
-                    );
+                Some(file) => {
+                    let path = file.keep(&text)?;
+                    let said =
+                        format!("join file written: {} (it contains a secret; the agent deletes it)", path.display());
+                    output::done(session.format, &said, LIST, &super::without(answer.body, "join"))
                 }
-                None => print!("{text}"),
+                None => output::print(|out| out.write_all(text.as_bytes())),
             }
-            Ok(())
         }
         Verb::List => {
             let rows = super::pages(session, "/v1/join-tokens", &[], None).await?;
-            Ok(output::list(session.format, LIST, &rows)?)
+            output::list(session.format, LIST, &rows)
         }
         Verb::Revoke { token } => {
+            let token = super::only_id("join token", &token, "muster join list")?;
             session.client.delete(&format!("/v1/join-tokens/{token}")).await?;
-            output::say(session.format, "join token revoked");
-            Ok(())
+            output::done(session.format, "join token revoked", REVOKED, &json!({"id": token}))
         }
     }
 }
@@ -112,15 +113,4 @@ fn body(create: &Create) -> Result<Value, Failure> {
         body["cidr"] = json!(cidr);
     }
     Ok(body)
-}
-
-/// Writes a new file that only its owner may read; never over one that is there.
-///
-/// # Errors
-/// The path and the reason.
-pub fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let failed = |e: std::io::Error| Failure::new(Code::Failed, format!("{}: {e}", path.display()));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)
 }

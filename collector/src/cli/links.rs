@@ -1,9 +1,10 @@
 //! `muster links`: what belongs together.
 
-use super::output::{self, Column};
+use super::output::{self, Column, Format};
 use super::{Session, exit::Failure};
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Links between assets, tickets and other tools.
 #[derive(Debug, Subcommand)]
@@ -35,6 +36,8 @@ pub enum Verb {
 /// Columns of a list of links.
 pub const LIST: &[Column] = &[("FROM", "from"), ("REL", "rel"), ("TO", "to"), ("SOURCE", "source"), ("ID", "id")];
 
+const REMOVED: &[Column] = &[("ID", "id")];
+
 /// Runs the verb.
 ///
 /// # Errors
@@ -44,25 +47,65 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
         Verb::Add { from, rel, to } => {
             let (from, to) = (end(session, &from).await?, end(session, &to).await?);
             let answer = session.client.post("/v1/links", &json!({"from": from, "rel": rel, "to": to})).await?;
-            Ok(output::one(session.format, LIST, &answer.body)?)
+            let mut rows = [answer.body];
+            call_by_name(session, &mut rows).await;
+            output::one(session.format, LIST, &rows[0])
         }
         Verb::List { end: of } => {
             let of = end(session, &of).await?;
-            let rows = super::pages(session, "/v1/links", &[("end", of)], None).await?;
-            Ok(output::list(session.format, LIST, &rows)?)
+            let mut rows = super::pages(session, "/v1/links", &[("end", of)], None).await?;
+            call_by_name(session, &mut rows).await;
+            output::list(session.format, LIST, &rows)
         }
         Verb::Remove { link } => {
+            let link = super::only_id("link", &link, "muster links list END")?;
             session.client.delete(&format!("/v1/links/{link}")).await?;
-            output::say(session.format, "link removed");
-            Ok(())
+            output::done(session.format, "link removed", REMOVED, &json!({"id": link}))
         }
     }
 }
 
-/// An end of a link as the API takes it: a ticket's key becomes its id.
+/// An end of a link as the API takes it: a ticket's key becomes its id, and so does what a person calls an asset.
 async fn end(session: &Session, text: &str) -> Result<String, Failure> {
     if super::tickets::is_key(text) {
         return Ok(format!("ticket:{}", super::tickets::id(session, text).await?));
     }
-    Ok(text.to_owned())
+    match text.strip_prefix("asset:") {
+        Some(asset) => Ok(format!("asset:{}", super::assets::id(session, asset).await?)),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// Things that are looked up for one list at most; the others are shown by their ids.
+const NAMES: usize = 100;
+
+/// Calls the ends of links as people do, in a table: a ticket by its key, an asset by its name. What cannot be
+/// looked up stays as it is.
+pub async fn call_by_name(session: &Session, rows: &mut [Value]) {
+    if session.format != Format::Table {
+        return;
+    }
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    for row in rows {
+        for end in ["from", "to"] {
+            let Some(text) = row.get(end).and_then(Value::as_str).map(str::to_owned) else { continue };
+            if !names.contains_key(&text) && names.len() < NAMES {
+                let name = name(session, &text).await.unwrap_or_else(|| text.clone());
+                names.insert(text.clone(), name);
+            }
+            if let Some(name) = names.get(&text) {
+                row[end] = json!(name);
+            }
+        }
+    }
+}
+
+async fn name(session: &Session, end: &str) -> Option<String> {
+    let (path, field) = match end.split_once(':')? {
+        ("ticket", id) => (format!("/v1/tickets/{id}"), "key"),
+        ("asset", id) => (format!("/v1/assets/{id}"), "name"),
+        _ => return None,
+    };
+    let thing = session.client.get(&path, &[]).await.ok()?.body;
+    thing.get(field)?.as_str().map(|name| if field == "name" { format!("asset:{name}") } else { name.to_owned() })
 }

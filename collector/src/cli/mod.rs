@@ -14,6 +14,7 @@ pub mod exit;
 pub mod join;
 pub mod links;
 pub mod migrate;
+pub mod new_file;
 pub mod offline;
 pub mod output;
 pub mod quickstart;
@@ -180,6 +181,30 @@ pub async fn pages(
         }
     }
     Ok(rows)
+}
+
+/// Whether a text is an id: a UUID as text.
+pub fn is_id(text: &str) -> bool {
+    text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
+}
+
+/// Refuses what is no id, before it becomes a part of a path.
+///
+/// # Errors
+/// [`Code::NotFound`], with the verb that lists ids.
+pub fn only_id<'a>(what: &str, text: &'a str, listed_by: &str) -> Result<&'a str, Failure> {
+    if is_id(text) {
+        return Ok(text);
+    }
+    Err(Failure::new(Code::NotFound, format!("no {what} {text:?}; `{listed_by}` shows their ids")))
+}
+
+/// An answer without one of its fields: a secret that went to a file goes nowhere else.
+fn without(mut body: serde_json::Value, field: &str) -> serde_json::Value {
+    if let Some(map) = body.as_object_mut() {
+        map.remove(field);
+    }
+    body
 }
 
 /// A span of time as people write it: `90s`, `15m`, `24h`, `7d`.

@@ -17,6 +17,7 @@ mod progress;
 
 use super::client::{Client, Target};
 use super::exit::{Code, Failure};
+use super::new_file::NewFile;
 use super::output::Format;
 use super::{Session, assets};
 use crate::{clock, serve};
@@ -152,7 +153,8 @@ async fn enroll(place: &Place, agent: &Agent, session: &Session) -> Result<Strin
     let join =
         answer.get("join").ok_or_else(|| Failure::new(Code::Failed, "the collector answered without a join file"))?;
     place.remove(&place.join())?;
-    super::join::write_private(&place.join(), &(serde_json::to_string_pretty(join).unwrap_or_default() + "\n"))?;
+    let text = serde_json::to_string_pretty(join).unwrap_or_default() + "\n";
+    NewFile::create(&place.join())?.keep(&text)?;
     let enrolled = agent.enroll(&place.join()).await;
     place.remove(&place.join())?;
     enrolled?;

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::exit::{Code, Failure};
+use super::new_file::NewFile;
 use super::output::{self, Column};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -49,6 +50,9 @@ const LIST: &[Column] = &[
     ("REVOKED", "revoked"),
 ];
 
+const CREATED: &[Column] =
+    &[("ID", "id"), ("NAME", "name"), ("SCOPES", "scopes"), ("EXPIRES", "expires"), ("TOKEN", "token")];
+
 /// Runs the verb.
 ///
 /// # Errors
@@ -60,26 +64,27 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
             if let Some(cidr) = cidr {
                 body["cidr"] = json!(cidr);
             }
+            let file = file.as_deref().map(NewFile::create).transpose()?;
             let answer = session.client.post("/v1/tokens", &body).await?;
             let token = answer.body.get("token").and_then(Value::as_str);
             let token = token.ok_or_else(|| Failure::new(Code::Failed, "the collector answered without a token"))?;
             match file {
-                Some(path) => {
-                    super::join::write_private(&path, &format!("{token}\n"))?;
-                    output::say(session.format, &format!("token written: {}", path.display()));
+                Some(file) => {
+                    let path = file.keep(&format!("{token}\n"))?;
+                    let said = format!("token written: {}", path.display());
+                    output::done(session.format, &said, LIST, &super::without(answer.body, "token"))
                 }
-                None => println!("{token}"),
+                None => output::done(session.format, token, CREATED, &answer.body),
             }
-            Ok(())
         }
         Verb::List => {
             let rows = super::pages(session, "/v1/tokens", &[], None).await?;
-            Ok(output::list(session.format, LIST, &rows)?)
+            output::list(session.format, LIST, &rows)
         }
         Verb::Revoke { token } => {
+            let token = super::only_id("token", &token, "muster token list")?;
             session.client.delete(&format!("/v1/tokens/{token}")).await?;
-            output::say(session.format, "token revoked");
-            Ok(())
+            output::done(session.format, "token revoked", super::join::REVOKED, &json!({"id": token}))
         }
     }
 }
