@@ -128,9 +128,9 @@ fn open_doors(app: &App, bound: Bound, agents_tls: TlsAcceptor, web_tls: TlsAcce
     let web = api::web::router(app, routes);
     let port = Port::Agents(app.authority.deployment());
     let agents = api::agent::router(app);
-    tokio::spawn(listen::serve_tls(bound.agents, port, agents_tls, agents_gate, agents, stop.clone()));
-    tokio::spawn(listen::serve_tls(bound.web, Port::Web, web_tls, web_gate, web.clone(), stop.clone()));
-    tokio::spawn(listen::serve_socket(bound.socket, socket_gate, web, stop.clone()));
+    stop.spawn(|stop| listen::serve_tls(bound.agents, port, agents_tls, agents_gate, agents, stop));
+    stop.spawn(|stop| listen::serve_tls(bound.web, Port::Web, web_tls, web_gate, web.clone(), stop));
+    stop.spawn(|stop| listen::serve_socket(bound.socket, socket_gate, web, stop));
 }
 
 impl Running {

@@ -16,7 +16,8 @@ Examples:
   muster-agent enroll --join join.json            the file is removed when it worked
   ssh host muster-agent enroll --join - < join.json
 
-Waits where an admin has to approve; interrupted, the same command goes on waiting.")]
+Waits where an admin has to approve; interrupted, the same command goes on waiting. Ends with 5 when
+the collector refuses (the file is kept), 6 when it is out of reach, 7 when it is not the one of the file.")]
 pub struct Args {
     /// The join file from `muster join create`, or - for standard input.
     #[arg(long, value_name = "FILE", default_value = "-")]

@@ -26,10 +26,10 @@ use std::process::ExitCode;
 #[command(name = "muster-agent", version, propagate_version = true, after_help = exit::HELP, after_long_help = AFTER)]
 pub struct Cli {
     /// The configuration; without it /etc/muster/agent.toml, if that is there.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     config: Option<PathBuf>,
-    /// The form of the output.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORM")]
+    /// The form of the output: table for people, json for programs, csv for spreadsheets.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORM", hide_possible_values = true, help_heading = "Everywhere")]
     output: Format,
     #[command(subcommand)]
     verb: Verb,

@@ -11,7 +11,8 @@ use crate::state::identity::Vault;
 Example:
   muster-agent seal --yes         before a golden image is taken
 
-Stop the service first. The collector keeps the agent until `muster agents revoke`.")]
+Stop the service first. The collector keeps the agent until `muster agents revoke`. Ends with 2
+without --yes.")]
 pub struct Args {
     /// Yes, forget key, certificate and everything that waits to be sent.
     #[arg(long)]

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// List agents.
+    #[command(
+        after_help = "Examples:\n  muster agents list --state pending\n  muster agents list --output csv > agents.csv"
+    )]
     List {
         /// pending, active, quarantined, superseded, revoked.
         #[arg(long)]
@@ -19,11 +22,17 @@ pub enum Verb {
         name: Option<String>,
     },
     /// Show one agent.
+    #[command(
+        after_help = "Example:\n  muster agents show laptop-17\n\nEnds with 6 where there is no such agent, with 7 where several have the name."
+    )]
     Show {
         /// Its id or name.
         agent: String,
     },
     /// Let a waiting agent in, if its key has the fingerprint that the machine shows.
+    #[command(
+        after_help = "Example:\n  muster agents approve laptop-17 --fingerprint 4f1c…\n\nEnds with 7 where the key is another one: then it is not that machine, and nobody was let in."
+    )]
     Approve {
         /// Its id or name.
         agent: String,
@@ -32,6 +41,9 @@ pub enum Verb {
         fingerprint: String,
     },
     /// Refuse everything from an agent, from its next request on.
+    #[command(
+        after_help = "Example:\n  muster agents revoke laptop-17 --reason 'stolen'\n\nThe asset and its history stay; the machine joins again with a new join token."
+    )]
     Revoke {
         /// Its id or name.
         agent: String,
@@ -40,6 +52,9 @@ pub enum Verb {
         reason: String,
     },
     /// Decide on a quarantined agent.
+    #[command(
+        after_help = "Examples:\n  muster agents resolve laptop-17 keep --reason 'new mainboard, ticket INC-17'\n  muster agents resolve laptop-17 reenroll --reason 'the disk was cloned'\n\nWhat contradicts: muster assets explain ASSET."
+    )]
     Resolve {
         /// Its id or name.
         agent: String,

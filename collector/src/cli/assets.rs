@@ -11,29 +11,33 @@ use serde_json::{Value, json};
 pub enum Verb {
     /// List assets. Every option narrows the list; text options match case-insensitively, `*` stands for anything.
     #[command(
-        after_help = "Examples:\n  muster assets list --presence silent\n  muster assets list --os 'Debian*12*' --software 'openssl<3.0.15'\n  muster assets list --maker Dell --output csv > dell.csv"
+        after_help = "Examples:\n  muster assets list --presence silent\n  muster assets list --os 'Debian*12*' --software 'openssl<3.0.15'\n  muster assets list --maker 'Dell*' --output csv > dell.csv\n\nAn empty list is no error: it ends with 0."
     )]
     List(Box<Filter>),
     /// Show one asset: what people and machines say of it, its items, tickets and links.
     #[command(
-        after_help = "Examples:\n  muster assets show laptop-17\n  muster assets show 0197c0de-… --section disks\n  muster assets show laptop-17 --software --output csv"
+        after_help = "Examples:\n  muster assets show laptop-17\n  muster assets show 0197c0de-… --section disks\n  muster assets show laptop-17 --software --output csv\n\nEnds with 6 where there is no such asset or section, with 7 where several have the name."
     )]
     Show {
         /// Its id, name, tag or serial.
         asset: String,
-        /// The rows of one section.
+        /// The rows of one section, instead: disks, network, ports …
         #[arg(long)]
         section: Option<String>,
-        /// Its software.
+        /// Its software, instead.
         #[arg(long, conflicts_with = "section")]
         software: bool,
     },
     /// Say why the register takes this asset for this machine: the evidence, its worth, and what contradicts.
+    #[command(after_help = "Example:\n  muster assets explain laptop-17")]
     Explain {
         /// Its id, name, tag or serial.
         asset: String,
     },
     /// Tell what happened to an asset, newest last.
+    #[command(
+        after_help = "Examples:\n  muster assets timeline laptop-17\n  muster assets timeline laptop-17 --limit 1000 --output json"
+    )]
     Timeline {
         /// Its id, name, tag or serial.
         asset: String,
@@ -43,7 +47,7 @@ pub enum Verb {
     },
     /// Declare what no machine knows. An empty value takes a field away.
     #[command(
-        after_help = "Examples:\n  muster assets edit laptop-17 --owner 'Ada Lovelace' --location 'Paris, 3rd floor'\n  muster assets edit laptop-17 --tag ''"
+        after_help = "Examples:\n  muster assets edit laptop-17 --owner 'Ada Lovelace' --location 'Paris, 3rd floor'\n  muster assets edit laptop-17 --tag ''\n\nEnds with 2 where a value is not taken."
     )]
     Edit {
         /// Its id, name, tag or serial.

@@ -9,18 +9,26 @@ use std::time::Duration;
 
 /// Where the collector is, and who asks.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which collector")]
 pub struct Target {
     /// The admin socket of a collector on this host.
-    #[arg(long, global = true, env = "MUSTER_SOCKET", default_value = "/run/muster/admin.sock", value_name = "PATH")]
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_SOCKET",
+        hide_env_values = true,
+        default_value = "/run/muster/admin.sock",
+        value_name = "PATH"
+    )]
     pub socket: PathBuf,
     /// A collector anywhere, `https://host:8444`; needs --token-file.
-    #[arg(long, global = true, env = "MUSTER_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "MUSTER_URL", hide_env_values = true, value_name = "URL")]
     pub url: Option<String>,
     /// A file with an API token (a file, so that no process list shows it).
-    #[arg(long, global = true, env = "MUSTER_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "MUSTER_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// The CA to trust for --url, PEM; the system's own otherwise.
-    #[arg(long, global = true, env = "MUSTER_CA", value_name = "FILE")]
+    #[arg(long, global = true, env = "MUSTER_CA", hide_env_values = true, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 }
 

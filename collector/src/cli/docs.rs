@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 /// Shell completions and man pages.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Print the completions of a shell: `muster docs completions bash > /etc/bash_completion.d/muster`.
+    /// Print the completions of a shell.
+    #[command(after_help = "Example:\n  muster docs completions bash > /etc/bash_completion.d/muster")]
     Completions {
         /// Which shell.
         shell: Shell,
     },
-    /// Write a man page for each verb into a folder.
+    /// Write a man page for each verb into a folder, which is made if it is not there.
+    #[command(after_help = "Example:\n  muster docs man /usr/local/share/man/man1 && man muster-assets-list")]
     Man {
-        /// The folder; it must be there.
+        /// The folder.
         folder: PathBuf,
     },
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 pub enum Verb {
     /// List events, oldest first.
     #[command(
-        after_help = "Examples:\n  muster events list --after 1200\n  muster events list --follow\n  muster events list --kind fault_raised --output json"
+        after_help = "Examples:\n  muster events list --after 1200\n  muster events list --follow\n  muster events list --subject asset:0197c0de-7f3a-7c11-9d2e-5a6b7c8d9e0f\n  muster events list --kind fault_raised --output json\n  muster events list --follow --output json | jq --unbuffered .text\n\nJSON is one document; with --follow it is NDJSON, one event a line. --follow stays until Ctrl-C, until --limit\nor until nobody reads; it ends with 4 where the collector goes away: go on with --after SEQ."
     )]
     List {
         /// Only those after this number.
@@ -26,7 +26,7 @@ pub enum Verb {
         /// Only of this kind.
         #[arg(long)]
         kind: Option<String>,
-        /// Stay, and print events as they come; JSON is then one event a line.
+        /// Stay, and print events as they come.
         #[arg(long)]
         follow: bool,
         /// At most this many; all by default.

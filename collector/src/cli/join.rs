@@ -13,12 +13,14 @@ use std::path::PathBuf;
 pub enum Verb {
     /// Make a token and write the join file that `muster-agent enroll --join FILE` reads.
     #[command(
-        after_help = "Examples:\n  muster join create --file join.json\n  muster join create --ttl 7d --uses 200 --cidr 192.0.2.0/24 --label site=hq > join.json\n  ssh host muster-agent enroll --join - < join.json"
+        after_help = "Examples:\n  muster join create --file join.json\n  muster join create --ttl 7d --uses 200 --cidr 192.0.2.0/24 --label site=hq > join.json\n  ssh host muster-agent enroll --join - < join.json\n\nThe join file is JSON whatever --output says. Ends with 7 where the file is there: it is never replaced."
     )]
     Create(Create),
     /// List tokens (never their secrets).
+    #[command(after_help = "Example:\n  muster join list")]
     List,
     /// End a token. Agents that came with it stay.
+    #[command(after_help = "Example:\n  muster join revoke 0197c0de-7f3a-7c11-9d2e-5a6b7c8d9e0f")]
     Revoke {
         /// Its id.
         token: String,
@@ -34,7 +36,7 @@ pub struct Create {
     /// How many agents may come with it.
     #[arg(long, default_value_t = 1)]
     uses: u32,
-    /// From where.
+    /// From where: `192.0.2.0/24`.
     #[arg(long)]
     cidr: Option<String>,
     /// A label for agents that come with it: `name=value`; may be given several times.

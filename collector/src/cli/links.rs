@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub enum Verb {
     /// Link two things.
     #[command(
-        after_help = "An end is asset:ID, ticket:ID, a ticket's key (INC-17), another tool's ticket (jira:OPS-12) or a URL.\n\nExamples:\n  muster links add CHG-3 affects asset:0197c0de-…\n  muster links add INC-17 caused_by CHG-3\n  muster links add INC-17 tracked_by jira:OPS-12"
+        after_help = "An end is asset:NAME (or its id, tag, serial), a ticket's key (INC-17), another tool's ticket (jira:OPS-12) or a URL.\n\nExamples:\n  muster links add CHG-3 affects asset:laptop-17\n  muster links add INC-17 caused_by CHG-3\n  muster links add INC-17 tracked_by jira:OPS-12"
     )]
     Add {
         /// The first end.
@@ -22,13 +22,17 @@ pub enum Verb {
         to: String,
     },
     /// List the links of one thing.
+    #[command(
+        after_help = "Examples:\n  muster links list INC-17\n  muster links list asset:laptop-17\n  muster links list jira:OPS-12"
+    )]
     List {
-        /// The end.
+        /// Which: a ticket's key, asset:NAME, another tool's ticket or a URL.
         end: String,
     },
     /// Take a link away.
+    #[command(after_help = "Example:\n  muster links remove 0197c0de-7f3a-7c11-9d2e-5a6b7c8d9e0f")]
     Remove {
-        /// Its id.
+        /// Its id, from `muster links list`.
         link: String,
     },
 }

@@ -63,7 +63,7 @@ const JOIN_S: u64 = 600;
 /// What hindered the collector or the agent.
 pub fn run(args: &Quickstart, format: Format) -> Result<(), Failure> {
     let program = agent::find(args.agent.as_deref(), std::env::current_exe().ok().as_deref())?;
-    let place = Place::open(&place::folder(args.dir.as_deref(), |name| std::env::var_os(name))?)?;
+    let place = Place::open(&place::folder(args.dir.as_deref(), crate::env::os)?)?;
     start_log(&place)?;
     place.create(&place.agent_log())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub enum Verb {
     /// List tickets, the most pressing first.
     #[command(
-        after_help = "Examples:\n  muster tickets list --open --kind incident\n  muster tickets list --asset laptop-17"
+        after_help = "Examples:\n  muster tickets list --open --kind incident\n  muster tickets list --asset laptop-17 --output json"
     )]
     List {
         /// incident, request, problem, change.
@@ -34,6 +34,9 @@ pub enum Verb {
         limit: Option<usize>,
     },
     /// Show one ticket: its facts, comments, links, the moves it may make, and its frozen evidence.
+    #[command(
+        after_help = "Examples:\n  muster tickets show INC-17\n  muster tickets show INC-17 --output json | jq .snapshot"
+    )]
     Show {
         /// Its key (INC-17) or id.
         ticket: String,
@@ -46,10 +49,10 @@ pub enum Verb {
     Open {
         /// incident, request, problem, change.
         kind: String,
-        /// One line.
+        /// What it is about, in one line.
         title: String,
-        /// More.
-        #[arg(long, default_value = "")]
+        /// What happened or what is wanted, at length.
+        #[arg(long, default_value = "", hide_default_value = true)]
         description: String,
         /// 1 service or site, 2 group, 3 one person.
         #[arg(long)]
@@ -71,6 +74,7 @@ pub enum Verb {
         field: Vec<String>,
     },
     /// Write on a ticket.
+    #[command(after_help = "Example:\n  muster tickets comment INC-17 'Disk ordered, arrives on Friday'")]
     Comment {
         /// Its key or id.
         ticket: String,
@@ -80,15 +84,15 @@ pub enum Verb {
     /// Move a ticket along its process; `show` tells which moves it may make.
     #[command(
         name = "move",
-        after_help = "Examples:\n  muster tickets move INC-17 assigned --field assignee=ada\n  muster tickets move INC-17 resolved --field resolution_code=fixed --field resolution_text='Log rotation mended'"
+        after_help = "Examples:\n  muster tickets move INC-17 assigned --field assignee=ada\n  muster tickets move INC-17 resolved --field resolution_code=fixed --field resolution_text='Log rotation mended'\n\nEnds with 7 where that move is not to be made from its state, with 2 where a field is missing."
     )]
     Move {
         /// Its key or id.
         ticket: String,
         /// The state to move to.
         to: String,
-        /// Why.
-        #[arg(long, default_value = "")]
+        /// Why, in words; some moves need it.
+        #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
         /// What the move needs: `name=value`; may be given several times.
         #[arg(long, value_name = "NAME=VALUE")]

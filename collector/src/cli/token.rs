@@ -8,13 +8,33 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
+/// For `--help` of `create`; a test holds the scopes against those that there are.
+const CREATE: &str = "\
+Scopes:
+  assets:read      assets, their items and timelines
+  assets:write     what people declare of an asset
+  software:read    what is installed where
+  agents:read      agents, their state and labels
+  agents:enroll    join tokens
+  agents:approve   let agents in, decide on quarantined ones
+  agents:revoke    shut agents out
+  tickets:read     tickets, comments, links
+  tickets:write    open, move and comment tickets, link them
+  audit:read       the journal
+  users:admin      tokens; nobody gives more than they have
+
+Examples:
+  muster token create cmdb --scope assets:read --scope tickets:read --file token
+  muster token create desk --scope tickets:write --ttl 30d --cidr 192.0.2.0/24 > token
+  muster assets list --url https://collector:8444 --token-file token --ca ca.pem
+
+Ends with 7 where the file is there: it is never replaced.";
+
 /// Tokens for the API.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Make a token for a tool or a person.
-    #[command(
-        after_help = "Scopes: assets:read assets:write software:read tickets:read tickets:write audit:read agents:read agents:enroll agents:approve agents:revoke users:admin\n\nExamples:\n  muster token create cmdb-sync --scope assets:read --scope tickets:read --file token\n  muster token create desk --scope tickets:write --ttl 90d --cidr 192.0.2.0/24 > token"
-    )]
+    #[command(after_help = CREATE)]
     Create {
         /// What it is for.
         name: String,
@@ -32,8 +52,12 @@ pub enum Verb {
         file: Option<PathBuf>,
     },
     /// List tokens (never their secrets).
+    #[command(after_help = "Example:\n  muster token list --output csv")]
     List,
     /// End a token.
+    #[command(
+        after_help = "Example:\n  muster token revoke 0197c0de-7f3a-7c11-9d2e-5a6b7c8d9e0f\n\nBites on the next request."
+    )]
     Revoke {
         /// Its id.
         token: String,
@@ -86,5 +110,19 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
             session.client.delete(&format!("/v1/tokens/{token}")).await?;
             output::done(session.format, "token revoked", super::join::REVOKED, &json!({"id": token}))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CREATE;
+    use crate::api::auth::Scope;
+
+    #[test]
+    fn every_scope_is_told_and_no_other() {
+        let told = CREATE.lines().skip(1).take_while(|line| !line.is_empty());
+        let told: Vec<&str> = told.filter_map(|line| line.split_whitespace().next()).collect();
+        let there: Vec<&str> = Scope::ALL.iter().map(|scope| scope.name()).collect();
+        assert_eq!(told, there);
     }
 }
