@@ -86,7 +86,7 @@ pub fn one(format: Format, columns: &[Column], row: &Value) -> Result<(), Failur
         Format::Json => json(out, row),
         Format::Csv => csv(out, columns, std::slice::from_ref(row), true),
         Format::Table => {
-            let mut table = table();
+            let mut table = table(terminal_width());
             for (title, path) in columns {
                 let text = for_people(path, at(row, path));
                 if !text.is_empty() {
@@ -135,31 +135,61 @@ fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     writeln!(out)
 }
 
+/// Where a terminal is too narrow the ids go first: people call things by their names.
+const IDS: Column = ("ID", "id");
+
 fn rows_for_people(columns: &[Column], rows: &[Value]) -> String {
-    let mut table = table();
-    table.set_header(columns.iter().map(|(title, _)| *title));
-    for row in rows {
-        table.add_row(columns.iter().map(|(_, path)| for_people(path, at(row, path))));
+    let Some(width) = terminal_width() else { return filled(columns, rows, None) };
+    let all = filled(columns, rows, None);
+    match columns.split_last() {
+        _ if fits(&all, width) => all,
+        Some((&IDS, rest)) if !rest.is_empty() => {
+            let without = filled(rest, rows, Some(width));
+            format!("{without}\nids: on a wider terminal, or with --output csv")
+        }
+        _ => filled(columns, rows, Some(width)),
+    }
+}
+
+/// A table of the columns that have a value in some row.
+fn filled(columns: &[Column], rows: &[Value], width: Option<u16>) -> String {
+    let cells = |column: &Column| rows.iter().map(|row| for_people(column.1, at(row, column.1))).collect::<Vec<_>>();
+    let filled: Vec<(&str, Vec<String>)> = columns.iter().map(|column| (column.0, cells(column))).collect();
+    let filled: Vec<_> = filled.into_iter().filter(|(_, cells)| cells.iter().any(|cell| !cell.is_empty())).collect();
+    let mut table = table(width);
+    table.set_header(filled.iter().map(|(title, _)| *title));
+    for row in 0..rows.len() {
+        table.add_row(filled.iter().map(|(_, cells)| cells[row].as_str()));
     }
     trimmed(&table)
 }
 
-fn table() -> Table {
+fn fits(text: &str, width: u16) -> bool {
+    text.lines().all(|line| line.chars().count() <= usize::from(width))
+}
+
+/// Columns of the terminal that the output goes to. One that does not know (a serial line, a container's) says 0.
+fn terminal_width() -> Option<u16> {
+    let out = io::stdout();
+    let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten()?;
+    (size.ws_col > 0).then_some(size.ws_col)
+}
+
+/// An empty table; one that has a width wraps its cells.
+fn table(width: Option<u16>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    let out = std::io::stdout();
-    // A terminal that does not know its width (a serial line, a container's) says 0.
-    if let (true, Ok(size)) = (out.is_terminal(), rustix::termios::tcgetwinsize(&out))
-        && size.ws_col > 0
-    {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(size.ws_col);
-    }
+    match width {
+        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
     table
 }
 
+/// Without what pads each line on both sides.
 fn trimmed(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned()).collect::<Vec<_>>().join("\n")
+    let lines = table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The value at a dotted path.
@@ -260,6 +290,15 @@ mod tests {
         assert_eq!(cell(Some(&json!("'x"))), "''x");
         assert_eq!(cell(Some(&json!(-5))), "-5");
         assert_eq!(cell(None), "");
+    }
+
+    #[test]
+    fn a_table_keeps_its_columns_and_leaves_out_the_empty_ones() {
+        let columns = [("NAME", "name"), ("OWNER", "owner"), ("MODEL", "model")];
+        let rows = [json!({"name": "", "model": "X1"}), json!({"name": "laptop", "model": null})];
+        assert_eq!(filled(&columns, &rows, None), "NAME    MODEL\n        X1\nlaptop");
+        let rows = [json!({"name": "one two three", "model": "X1"})];
+        assert_eq!(filled(&columns, &rows, Some(15)), "NAME    MODEL\none     X1\ntwo\nthree");
     }
 
     #[test]
