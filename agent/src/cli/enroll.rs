@@ -43,7 +43,7 @@ pub fn enroll(args: &Args, config: &Config, format: Format) -> Result<(), Fail> 
         true => from_stdin()?,
         false => {
             let read = files::read(&args.join, JOIN_BYTES_MAX);
-            read.map_err(|error| Fail::new(Code::Failure, format!("{error}; `muster join create --file` makes one")))?
+            read.map_err(|error| super::unreadable(&args.join, &error, "`muster join create --file` makes one"))?
         }
     };
     let join = enroll::parse_join(&text)?;

@@ -16,9 +16,10 @@ mod status;
 use crate::config::{self, Config};
 use crate::exit::{self, Code, Fail};
 use crate::log;
+use crate::state::files::FileError;
 use clap::{Parser, Subcommand};
 use output::Format;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Muster's agent: tells what this machine is, and how it fares.
@@ -116,6 +117,15 @@ fn verb(verb: &Verb, config: &Config, format: Format) -> Result<(), Fail> {
 fn block_on<T>(future: impl Future<Output = Result<T, Fail>>) -> Result<T, Fail> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Fail::new(Code::Failure, format!("cannot start: {error}")))?.block_on(future)
+}
+
+/// Why a file that was named on the command line cannot be read, and where one comes from.
+fn unreadable(file: &Path, error: &FileError, advice: &str) -> Fail {
+    let text = match error.is_absent() {
+        true => format!("{}: there is no such file; {advice}", file.display()),
+        false => error.to_string(),
+    };
+    Fail::new(Code::Failure, text)
 }
 
 #[cfg(test)]

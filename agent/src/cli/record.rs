@@ -63,10 +63,9 @@ pub fn replay(args: &ReplayArgs, format: Format) -> Result<(), Fail> {
 /// The file and what is wrong with it.
 pub fn read_tape(file: &Path) -> Result<Tape, Fail> {
     let read = files::read(file, TAPE_BYTES_MAX);
-    let text = read.map_err(|error| Fail::new(Code::Failure, error.to_string()))?;
-    let fail = |why: String| {
-        Fail::new(Code::Failure, format!("{}: {why}; make one with `muster-agent record`", file.display()))
-    };
+    let advice = "make one with `muster-agent record --file`";
+    let text = read.map_err(|error| super::unreadable(file, &error, advice))?;
+    let fail = |why: String| Fail::new(Code::Failure, format!("{}: {why}; {advice}", file.display()));
     let text = String::from_utf8(text).map_err(|_| fail("not a tape: not text".into()))?;
     Tape::parse(&text).map_err(|error| fail(error.to_string()))
 }

@@ -36,7 +36,7 @@ pub enum Verb {
     Approve {
         /// Its id or name.
         agent: String,
-        /// The fingerprint that `muster-agent status` shows on the machine.
+        /// The fingerprint that `muster-agent enroll` shows on the machine while it waits.
         #[arg(long)]
         fingerprint: String,
     },
