@@ -5,6 +5,7 @@
 //! decide, apply, journal, commit with `synchronous=FULL`) with as many agents at once as said; the same rows
 //! written by hand-written statements in commits of 64; and queries by software name and version over 10,000
 //! assets. Wall rates depend on the disk and on neighbours: CPU for each delta and its ratio are the figures to keep.
+#![expect(clippy::disallowed_methods, clippy::disallowed_macros, reason = "a benchmark is a program of its own")]
 
 use collector::event::Actor;
 use collector::register::model::JoinToken;

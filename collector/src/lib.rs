@@ -26,6 +26,7 @@ pub mod clock;
 pub mod config;
 pub mod decide;
 pub mod desk;
+pub mod env;
 pub mod event;
 pub mod fleet;
 pub mod jobs;

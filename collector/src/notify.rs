@@ -16,7 +16,7 @@ pub const ALIVE: &str = "WATCHDOG=1";
 
 /// Says it to the service manager that started this process, if one did.
 pub fn say(word: &str) {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let Some(path) = crate::env::os("NOTIFY_SOCKET") else { return };
     if let Err(error) = send(&path, word) {
         tracing::warn!(%error, word, "the service manager could not be told");
     }
@@ -32,7 +32,7 @@ fn send(path: &OsStr, word: &str) -> io::Result<()> {
 
 /// How often the service manager wants to hear that the collector is alive, halved to be in time.
 pub fn watchdog() -> Option<Duration> {
-    let micros: u64 = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
+    let micros: u64 = crate::env::text("WATCHDOG_USEC")?.parse().ok()?;
     (micros > 0).then(|| Duration::from_micros(micros / 2))
 }
 

@@ -14,6 +14,7 @@ mod memory;
 use crate::api::listen::{self, DRAIN, Gate, Port};
 use crate::api::{self, App, AppState};
 use crate::cli::exit::{Code, Failure};
+use crate::cli::output;
 use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::keyring::Keyring;
@@ -127,9 +128,9 @@ fn open_doors(app: &App, bound: Bound, agents_tls: TlsAcceptor, web_tls: TlsAcce
     let web = api::web::router(app, routes);
     let port = Port::Agents(app.authority.deployment());
     let agents = api::agent::router(app);
-    tokio::spawn(listen::serve_tls(bound.agents, port, agents_tls, agents_gate, agents, stop.clone()));
-    tokio::spawn(listen::serve_tls(bound.web, Port::Web, web_tls, web_gate, web.clone(), stop.clone()));
-    tokio::spawn(listen::serve_socket(bound.socket, socket_gate, web, stop.clone()));
+    stop.spawn(|stop| listen::serve_tls(bound.agents, port, agents_tls, agents_gate, agents, stop));
+    stop.spawn(|stop| listen::serve_tls(bound.web, Port::Web, web_tls, web_gate, web.clone(), stop));
+    stop.spawn(|stop| listen::serve_socket(bound.socket, socket_gate, web, stop));
 }
 
 impl Running {
@@ -190,12 +191,12 @@ fn announce(running: &Running) -> Result<(), Failure> {
     let temporary = path.with_extension("json.new");
     let written = fs::write(&temporary, text + "\n").and_then(|()| fs::rename(&temporary, &path));
     written.map_err(|error| Failure::new(Code::Database, format!("{}: {error}", path.display())))?;
-    println!(
-        "muster: ready; agents https://{}, web https://{}, socket {}",
-        addresses.agents,
-        addresses.web,
-        addresses.socket.display()
-    );
+    let (agents, web, socket) = (addresses.agents, addresses.web, addresses.socket.display());
+    let ready = format!("muster: ready; agents https://{agents}, web https://{web}, socket {socket}");
+    // Nobody has to read it.
+    if let Err(failure) = output::say(&ready) {
+        tracing::warn!("{}", failure.message);
+    }
     notify::say(notify::READY);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! How everything that runs in the collector learns that it is to end, and how it is known that all have ended.
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 /// Held by whatever runs until the collector stops.
 #[derive(Clone)]
@@ -30,6 +31,17 @@ impl Stop {
     }
 }
 
+impl Stop {
+    /// Runs something beside what runs; a stop waits until it has ended.
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns: what is spawned here holds a `Stop`")]
+    pub fn spawn<F>(&self, work: impl FnOnce(Stop) -> F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        tokio::spawn(work(self.clone()))
+    }
+}
+
 impl Stopper {
     /// Says that it is time to end, and returns when all who held a [`Stop`] have.
     pub async fn stop(&mut self) {
@@ -46,8 +58,7 @@ mod tests {
     #[tokio::test]
     async fn stopping_waits_for_all() {
         let (mut stopper, stop) = pair();
-        let tasks: Vec<_> =
-            (0..3).map(|_| stop.clone()).map(|mut stop| tokio::spawn(async move { stop.wait().await })).collect();
+        let tasks: Vec<_> = (0..3).map(|_| stop.spawn(|mut stop| async move { stop.wait().await })).collect();
         drop(stop);
         stopper.stop().await;
         for task in tasks {

@@ -2,7 +2,7 @@
 //! somebody else: a name with an escape sequence would rewrite the terminal, one with a line feed would
 //! forge a second record, one with a bidirectional control would read as another name.
 //!
-//! For lines of text only; knows nothing of HTML, CSV or mail headers.
+//! For lines of text and cells of spreadsheets; knows nothing of quoting, HTML or mail headers.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -26,6 +26,13 @@ pub fn line(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
+}
+
+/// The text as a cell of a spreadsheet: one that a program would take for a formula (also in its full-width
+/// forms, and one that was defused before) gets a leading apostrophe, and is then text.
+pub fn cell(text: &str) -> Cow<'_, str> {
+    const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '\''];
+    if text.starts_with(FORMULA) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
 }
 
 fn unsafe_to_show(c: char) -> bool {
@@ -62,5 +69,15 @@ mod tests {
             line("x\u{202e}exe.\u{2066}y\u{9b}31m\u{2028}\u{200b}z"),
             r"x\u{202e}exe.\u{2066}y\u{9b}31m\u{2028}\u{200b}z"
         );
+    }
+    #[test]
+    fn what_a_spreadsheet_would_run_is_text() {
+        for start in ["=", "+", "-", "@", "\t", "\r", "\u{ff1d}", "\u{ff0b}", "\u{ff0d}", "\u{ff20}", "'"] {
+            let text = format!("{start}1+1");
+            assert_eq!(cell(&text), format!("'{text}"));
+        }
+        for text in ["", "1+1", "a=b", " =1"] {
+            assert!(matches!(cell(text), Cow::Borrowed(same) if same == text), "{text}");
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Stories: what users do, on the real binaries.
 
 mod bad_input;
+mod help;
 mod identity;
 mod mission;
+mod output;
 mod restart;

@@ -1,9 +1,9 @@
 //! `muster-agent enroll`: reads the join file, which contains a secret, and removes it afterwards.
 
+use super::output::{self, Format};
 use crate::config::Config;
 use crate::enroll::{self, JOIN_BYTES_MAX};
 use crate::exit::{Code, Fail};
-use crate::log;
 use crate::state::files;
 use crate::state::identity::Vault;
 use std::io::Read;
@@ -16,7 +16,8 @@ Examples:
   muster-agent enroll --join join.json            the file is removed when it worked
   ssh host muster-agent enroll --join - < join.json
 
-Waits where an admin has to approve; interrupted, the same command goes on waiting.")]
+Waits where an admin has to approve; interrupted, the same command goes on waiting. Ends with 5 when
+the collector refuses (the file is kept), 6 when it is out of reach, 7 when it is not the one of the file.")]
 pub struct Args {
     /// The join file from `muster join create`, or - for standard input.
     #[arg(long, value_name = "FILE", default_value = "-")]
@@ -26,7 +27,7 @@ pub struct Args {
     keep_join: bool,
 }
 
-pub fn enroll(args: &Args, config: &Config) -> Result<(), Fail> {
+pub fn enroll(args: &Args, config: &Config, format: Format) -> Result<(), Fail> {
     let state = |error: files::FileError| Fail::new(Code::State, error.to_string());
     let vault = Vault::open(&config.state_dir).map_err(state)?;
     if let Some(current) = vault.current()? {
@@ -42,7 +43,7 @@ pub fn enroll(args: &Args, config: &Config) -> Result<(), Fail> {
         true => from_stdin()?,
         false => {
             let read = files::read(&args.join, JOIN_BYTES_MAX);
-            read.map_err(|error| Fail::new(Code::Failure, format!("{error}; `muster join create --file` makes one")))?
+            read.map_err(|error| super::unreadable(&args.join, &error, "`muster join create --file` makes one"))?
         }
     };
     let join = enroll::parse_join(&text)?;
@@ -50,11 +51,15 @@ pub fn enroll(args: &Args, config: &Config) -> Result<(), Fail> {
     if !stdin && !args.keep_join {
         files::remove(&args.join).map_err(state)?;
     }
-    log::info(&format!(
-        "enrolled as {} at {}; `muster-agent run` reports there",
-        stored.granted.agent, stored.granted.agent_url
-    ));
-    Ok(())
+    told(&stored.granted.agent.to_string(), &stored.granted.agent_url, format)
+}
+
+fn told(agent: &str, collector: &str, format: Format) -> Result<(), Fail> {
+    output::print(|out| match format {
+        Format::Json => output::json(out, &serde_json::json!({"agent": agent, "agent_url": collector})),
+        Format::Csv => output::csv(out, ["agent", "agent_url"], [[agent, collector]]),
+        Format::Table => writeln!(out, "enrolled as {agent} at {collector}; `muster-agent run` reports there"),
+    })
 }
 
 fn from_stdin() -> Result<Vec<u8>, Fail> {

@@ -2,7 +2,7 @@
 //! same definitions.
 
 mod check;
-mod completions;
+mod docs;
 mod enroll;
 mod once;
 mod output;
@@ -16,8 +16,10 @@ mod status;
 use crate::config::{self, Config};
 use crate::exit::{self, Code, Fail};
 use crate::log;
+use crate::state::files::FileError;
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use output::Format;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Muster's agent: tells what this machine is, and how it fares.
@@ -25,8 +27,11 @@ use std::process::ExitCode;
 #[command(name = "muster-agent", version, propagate_version = true, after_help = exit::HELP, after_long_help = AFTER)]
 pub struct Cli {
     /// The configuration; without it /etc/muster/agent.toml, if that is there.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Everywhere")]
     config: Option<PathBuf>,
+    /// The form of the output: table for people, json for programs, csv for spreadsheets.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORM", hide_possible_values = true, help_heading = "Everywhere")]
+    output: Format,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -58,15 +63,15 @@ enum Verb {
     /// Print what this machine would tell, without any collector.
     Once(once::Args),
     /// List the probes and what they cannot tell without root.
-    Probe(probe::Args),
+    #[command(after_help = probe::HELP)]
+    Probe,
     /// Print exactly what was last sent, or all that the collector was told.
     Show(show::Args),
     /// Tell who we are, when we last had contact, and what waits.
-    Status(status::Args),
+    #[command(after_help = status::HELP)]
+    Status,
     /// Try configuration, state directory and the way to the collector.
-    #[command(after_help = "\
-Example:
-  muster-agent check      each thing that holds is a line; the first that does not is the error")]
+    #[command(after_help = check::HELP)]
     Check,
     /// Record everything that the probes ask and are answered, as a tape.
     Record(record::RecordArgs),
@@ -74,14 +79,15 @@ Example:
     Replay(record::ReplayArgs),
     /// Forget the identity, for a golden image.
     Seal(seal::Args),
-    /// Print completions for a shell.
-    Completions(completions::Args),
+    /// Shell completions and man pages.
+    #[command(subcommand)]
+    Docs(docs::Verb),
 }
 
 /// Runs a command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match config::load(cli.config.as_deref()).and_then(|config| verb(&cli.verb, &config)) {
+    match config::load(cli.config.as_deref()).and_then(|config| verb(&cli.verb, &config, cli.output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fail) => {
             log::error(&fail.text);
@@ -90,20 +96,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn verb(verb: &Verb, config: &Config) -> Result<(), Fail> {
+fn verb(verb: &Verb, config: &Config, format: Format) -> Result<(), Fail> {
     log::set_level(config.log);
     match verb {
-        Verb::Enroll(args) => enroll::enroll(args, config),
+        Verb::Enroll(args) => enroll::enroll(args, config, format),
         Verb::Run(args) => run::run(args, config),
-        Verb::Once(args) => once::once(args, config),
-        Verb::Probe(args) => probe::probe(args, config),
+        Verb::Once(args) => once::once(args, config, format),
+        Verb::Probe => probe::probe(config, format),
         Verb::Show(args) => show::show(args, config),
-        Verb::Status(args) => status::status(args, config),
-        Verb::Check => check::check(config),
+        Verb::Status => status::status(config, format),
+        Verb::Check => check::check(config, format),
         Verb::Record(args) => record::record(args, config),
-        Verb::Replay(args) => record::replay(args),
-        Verb::Seal(args) => seal::seal(args, config),
-        Verb::Completions(args) => completions::completions(args),
+        Verb::Replay(args) => record::replay(args, format),
+        Verb::Seal(args) => seal::seal(args, config, format),
+        Verb::Docs(verb) => docs::docs(verb),
     }
 }
 
@@ -111,6 +117,15 @@ fn verb(verb: &Verb, config: &Config) -> Result<(), Fail> {
 fn block_on<T>(future: impl Future<Output = Result<T, Fail>>) -> Result<T, Fail> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Fail::new(Code::Failure, format!("cannot start: {error}")))?.block_on(future)
+}
+
+/// Why a file that was named on the command line cannot be read, and where one comes from.
+fn unreadable(file: &Path, error: &FileError, advice: &str) -> Fail {
+    let text = match error.is_absent() {
+        true => format!("{}: there is no such file; {advice}", file.display()),
+        false => error.to_string(),
+    };
+    Fail::new(Code::Failure, text)
 }
 
 #[cfg(test)]

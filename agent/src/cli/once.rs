@@ -19,16 +19,13 @@ pub struct Args {
     /// Only these probes; `muster-agent probe` lists them.
     #[arg(long, num_args = 1.., value_name = "PROBE", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// The form of the output.
-    #[arg(long, value_enum, default_value_t = Format::Table, value_name = "FORM")]
-    pub output: Format,
 }
 
-pub fn once(args: &Args, config: &Config) -> Result<(), Fail> {
+pub fn once(args: &Args, config: &Config, format: Format) -> Result<(), Fail> {
     let probes = chosen(&args.only, &config.disabled)?;
     // The process ends after this: taking thousands of rows apart would be a sixth of its work.
     let sections = ManuallyDrop::new(collect::run(&Live, &probes));
-    output::report(&sections, args.output)
+    output::report(&sections, format)
 }
 
 /// The probes named, or all that are not disabled.

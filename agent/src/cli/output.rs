@@ -1,9 +1,10 @@
 //! Forms of output: a table for people, JSON and CSV for programs. Every text is escaped where a terminal
 //! would obey it.
 
-use crate::collect::{Sections, json, table};
+use crate::collect::{self, Sections, table};
 use crate::exit::{Code, Fail};
 use clap::ValueEnum;
+use serde::Serialize;
 use shared::show;
 use std::io::{self, BufWriter, Write};
 
@@ -33,39 +34,44 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(),
 pub fn report(sections: &Sections, format: Format) -> Result<(), Fail> {
     print(|out| match format {
         Format::Table => out.write_all(table::render(sections).as_bytes()),
-        Format::Json => json::write(sections, out),
+        Format::Json => collect::json::write(sections, out),
         Format::Csv => csv_report(sections, out),
     })
 }
 
 /// One line per item; what it has beyond its columns is in `attrs`, as JSON.
 fn csv_report(sections: &Sections, out: &mut dyn Write) -> io::Result<()> {
-    csv_line(out, &["section", "kind", "key", "label", "maker", "model", "serial", "size", "attrs"])?;
-    for (name, section) in sections {
-        for item in section.items.values() {
-            let text = |text: &Option<String>| text.clone().unwrap_or_default();
-            let size = item.size.map(|size| size.to_string()).unwrap_or_default();
-            let attrs = serde_json::to_string(&item.attrs)?;
-            let (label, maker) = (text(&item.label), text(&item.maker));
-            let (model, serial) = (text(&item.model), text(&item.serial));
-            let cells = [name, &item.kind, &item.key, &label, &maker, &model, &serial, &size, &attrs];
-            csv_line(out, &cells.map(String::as_str))?;
-        }
-    }
-    Ok(())
+    let header = ["section", "kind", "key", "label", "maker", "model", "serial", "size", "attrs"];
+    let items = sections.iter().flat_map(|(name, section)| section.items.values().map(move |item| (name, item)));
+    let lines = items.map(|(name, item)| {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let size = item.size.map(|size| size.to_string()).unwrap_or_default();
+        let attrs = serde_json::to_string(&item.attrs).unwrap_or_default();
+        let [label, maker, model, serial] = [&item.label, &item.maker, &item.model, &item.serial].map(text);
+        [name.clone(), item.kind.to_string(), item.key.to_string(), label, maker, model, serial, size, attrs]
+    });
+    csv(out, header, lines)
 }
 
-/// One line of CSV (RFC 4180); text that a spreadsheet would take for a formula gets an apostrophe.
-pub fn csv_line(out: &mut dyn Write, cells: &[&str]) -> io::Result<()> {
-    for (i, cell) in cells.iter().enumerate() {
-        let formula = if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-        let comma = if i > 0 { "," } else { "" };
-        match cell.contains([',', '"', '\n', '\r']) {
-            true => write!(out, "{comma}\"{formula}{}\"", cell.replace('"', "\"\""))?,
-            false => write!(out, "{comma}{formula}{cell}")?,
-        }
+/// CSV: a header, then lines. Text that a spreadsheet would take for a formula is defused.
+pub fn csv<const N: usize, T: AsRef<str>>(
+    out: &mut dyn Write,
+    header: [&str; N],
+    lines: impl IntoIterator<Item = [T; N]>,
+) -> io::Result<()> {
+    // Into memory first: the writer's own errors would hide that the reader has gone away.
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    writer.write_record(header)?;
+    for line in lines {
+        writer.write_record(line.iter().map(|cell| show::cell(cell.as_ref()).into_owned()))?;
     }
-    out.write_all(b"\r\n")
+    out.write_all(&writer.into_inner().map_err(io::Error::other)?)
+}
+
+/// One JSON document.
+pub fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
 }
 
 /// Lines of two columns, for people.
@@ -81,7 +87,7 @@ mod tests {
     #[test]
     fn csv_is_quoted_and_harmless() {
         let mut out = Vec::new();
-        csv_line(&mut out, &["a", "b,c", "say \"x\"", "=1+1", ""]).expect("written");
-        assert_eq!(String::from_utf8(out).expect("text"), "a,\"b,c\",\"say \"\"x\"\"\",'=1+1,\r\n");
+        csv(&mut out, ["a", "b"], [["b,c", "say \"x\""], ["=1+1", ""]]).expect("written");
+        assert_eq!(String::from_utf8(out).expect("text"), "a,b\n\"b,c\",\"say \"\"x\"\"\"\n'=1+1,\n");
     }
 }

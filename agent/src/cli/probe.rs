@@ -5,16 +5,11 @@ use crate::config::Config;
 use crate::exit::Fail;
 use crate::probes::{Every, PROBES};
 
-/// Arguments.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Example:
-  muster-agent probe --output csv")]
-pub struct Args {
-    /// The form of the output.
-    #[arg(long, value_enum, default_value_t = Format::Table, value_name = "FORM")]
-    output: Format,
-}
+/// For `--help`.
+pub const HELP: &str = "\
+Examples:
+  muster-agent probe
+  muster-agent probe --output csv > probes.csv";
 
 #[derive(serde::Serialize)]
 struct Row {
@@ -25,7 +20,7 @@ struct Row {
     needs_root_for: &'static str,
 }
 
-pub fn probe(args: &Args, config: &Config) -> Result<(), Fail> {
+pub fn probe(config: &Config, format: Format) -> Result<(), Fail> {
     let row = |probe: &'static crate::probes::Probe| Row {
         name: probe.name,
         every: match probe.every {
@@ -38,15 +33,11 @@ pub fn probe(args: &Args, config: &Config) -> Result<(), Fail> {
     };
     let rows: Vec<Row> = PROBES.iter().map(row).collect();
     let enabled = |row: &Row| if row.enabled { "yes" } else { "no" };
-    output::print(|out| match args.output {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, &rows)?;
-            writeln!(out)
-        }
+    output::print(|out| match format {
+        Format::Json => output::json(out, &rows),
         Format::Csv => {
-            output::csv_line(out, &["name", "every", "enabled", "needs_root_for"])?;
-            rows.iter()
-                .try_for_each(|row| output::csv_line(out, &[row.name, row.every, enabled(row), row.needs_root_for]))
+            let lines = rows.iter().map(|row| [row.name, row.every, enabled(row), row.needs_root_for]);
+            output::csv(out, ["name", "every", "enabled", "needs_root_for"], lines)
         }
         Format::Table => {
             writeln!(out, "{:16} {:9} {:8} NEEDS ROOT FOR", "PROBE", "EVERY", "ENABLED")?;

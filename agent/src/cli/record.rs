@@ -2,7 +2,7 @@
 //! anywhere, byte for byte.
 
 use super::once;
-use super::output;
+use super::output::{self, Format};
 use crate::collect;
 use crate::config::Config;
 use crate::exit::{Code, Fail};
@@ -18,14 +18,14 @@ const TAPE_BYTES_MAX: usize = 4 * shared::limit::DATABASE_BYTES;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  muster-agent record --output web1.tape
+  muster-agent record --file web1.tape
   muster-agent record | gzip > web1.tape.gz
 
 A tape contains serial numbers, user names and installed software.")]
 pub struct RecordArgs {
     /// Where to write the tape, readable by its owner alone; standard output if absent.
     #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    file: Option<PathBuf>,
 }
 
 /// Arguments of `replay`.
@@ -44,7 +44,7 @@ pub fn record(args: &RecordArgs, config: &Config) -> Result<(), Fail> {
     let recorder = Recorder::new(&Live, "linux");
     collect::run(&recorder, &once::chosen(&[], &config.disabled)?);
     let text = recorder.into_tape().to_text();
-    match &args.output {
+    match &args.file {
         None => output::print(|out| out.write_all(text.as_bytes())),
         Some(path) => {
             files::replace(path, text.as_bytes()).map_err(|error| Fail::new(Code::Failure, error.to_string()))
@@ -52,9 +52,9 @@ pub fn record(args: &RecordArgs, config: &Config) -> Result<(), Fail> {
     }
 }
 
-pub fn replay(args: &ReplayArgs) -> Result<(), Fail> {
+pub fn replay(args: &ReplayArgs, format: Format) -> Result<(), Fail> {
     let tape = read_tape(&args.file)?;
-    output::report(&collect::run(&tape, &once::chosen(&args.once.only, &[])?), args.once.output)
+    output::report(&collect::run(&tape, &once::chosen(&args.once.only, &[])?), format)
 }
 
 /// Reads a tape.
@@ -63,10 +63,9 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Fail> {
 /// The file and what is wrong with it.
 pub fn read_tape(file: &Path) -> Result<Tape, Fail> {
     let read = files::read(file, TAPE_BYTES_MAX);
-    let text = read.map_err(|error| Fail::new(Code::Failure, error.to_string()))?;
-    let fail = |why: String| {
-        Fail::new(Code::Failure, format!("{}: {why}; make one with `muster-agent record`", file.display()))
-    };
+    let advice = "make one with `muster-agent record --file`";
+    let text = read.map_err(|error| super::unreadable(file, &error, advice))?;
+    let fail = |why: String| Fail::new(Code::Failure, format!("{}: {why}; {advice}", file.display()));
     let text = String::from_utf8(text).map_err(|_| fail("not a tape: not text".into()))?;
     Tape::parse(&text).map_err(|error| fail(error.to_string()))
 }

@@ -13,6 +13,16 @@ use std::path::PathBuf;
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Settings (TOML) and their defaults; a key that does not exist is refused by name:
+  state_dir = \"/var/lib/muster-agent\"  # identity, records that wait, what was told
+  log = \"info\"                         # error, warn, info, debug; on standard error
+  disabled = []                        # probes that do not run; `muster-agent probe` lists them
+  # checkin_s = 300                    # whatever the collector says, 1 to 86400
+  # health_s = 15                      # whatever the collector says, 1 to 3600
+  spool_bytes = 67108864               # on disk, from 1048576
+  spool_records = 10000                # from 10
+  # proxy = \"http://host:port\"         # the environment's is not used
+
 Examples:
   muster-agent run                    SIGHUP reports at once, SIGTERM says goodbye and stops
   muster-agent run --tape web1.tape   tells a collector what a recorded machine would

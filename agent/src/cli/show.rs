@@ -14,7 +14,9 @@ const SENT_BYTES_MAX: usize = 8 * shared::limit::BODY_BYTES;
 #[command(after_help = "\
 Examples:
   muster-agent show                 the body of the last check-in, indented
-  muster-agent show --all           every section as the collector was told it")]
+  muster-agent show --all           every section as the collector was told it
+
+JSON whatever --output says: it is what was sent. Ends with 4 when nothing was sent yet.")]
 pub struct Args {
     /// Every section as the collector was told it, not only what was last sent.
     #[arg(long)]

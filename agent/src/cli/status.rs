@@ -10,19 +10,14 @@ use crate::state::position::{Position, PositionFile};
 use crate::state::status::Status;
 use shared::unit::At;
 
-/// Arguments.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
+/// For `--help`.
+pub const HELP: &str = "\
 Examples:
   muster-agent status
   muster-agent status --output json | jq .trouble
 
-Ends with 4 when not enrolled, with 5 when the collector takes nothing, else with 0.")]
-pub struct Args {
-    /// The form of the output.
-    #[arg(long, value_enum, default_value_t = Format::Table, value_name = "FORM")]
-    output: Format,
-}
+Reads files only: the last contact is the service's. Ends with 4 when not enrolled, with 5 when the collector
+takes nothing, with 8 when the state directory cannot be read, else with 0.";
 
 #[derive(serde::Serialize)]
 struct Shown {
@@ -46,7 +41,7 @@ struct Shown {
     untold: u64,
 }
 
-pub fn status(args: &Args, config: &Config) -> Result<(), Fail> {
+pub fn status(config: &Config, format: Format) -> Result<(), Fail> {
     let vault = Vault::open(&config.state_dir).map_err(|error| Fail::new(Code::State, error.to_string()))?;
     let Some(current) = vault.current()? else {
         return Err(Fail::new(Code::NotEnrolled, "not enrolled; run `muster-agent enroll --join FILE`"));
@@ -56,12 +51,9 @@ pub fn status(args: &Args, config: &Config) -> Result<(), Fail> {
     let spool = std::fs::metadata(config.state_dir.join("spool")).map_or(0, |spool| spool.len());
     let shown = gather(current.stored, &status, position, spool);
     let lines = lines(&shown, &status);
-    output::print(|out| match args.output {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, &shown)?;
-            writeln!(out)
-        }
-        Format::Csv => lines.iter().try_for_each(|(name, value)| output::csv_line(out, &[name, value])),
+    output::print(|out| match format {
+        Format::Json => output::json(out, &shown),
+        Format::Csv => output::csv(out, ["name", "value"], lines.iter().map(|(name, value)| [*name, value.as_str()])),
         Format::Table => output::pairs(out, &lines),
     })?;
     match status.trouble.filter(|_| status.stopped) {

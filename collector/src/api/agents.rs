@@ -128,7 +128,7 @@ async fn show(State(app): State<App>, PathId(id): PathId<AgentId>) -> Result<Jso
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Seen {
-    /// As `muster-agent status` shows it.
+    /// As `muster-agent enroll` shows it while it waits.
     fingerprint: String,
 }
 

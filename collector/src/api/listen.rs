@@ -164,9 +164,9 @@ pub async fn serve_tls(
         match accepted {
             Ok((tcp, address)) => {
                 let Some(place) = gate.enter(address.ip()) else { continue };
-                let (acceptor, gate) = (acceptor.clone(), gate.clone());
+                let (acceptor, gate, routes) = (acceptor.clone(), gate.clone(), routes.clone());
                 let guest = Guest { address, port, gate, place };
-                tokio::spawn(greet(tcp, guest, acceptor, routes.clone(), stop.clone()));
+                stop.spawn(|stop| greet(tcp, guest, acceptor, routes, stop));
             }
             Err(error) => pause(&error).await,
         }
@@ -186,7 +186,7 @@ pub async fn serve_socket(listener: UnixListener, gate: Gate, routes: Router, mu
                 let Ok(place) = gate.all.clone().try_acquire_owned() else { continue };
                 let place = Place { _all: place, seat: None };
                 let peer = Peer::Local { uid: credentials.uid() };
-                tokio::spawn(converse(stream, peer, place, routes.clone(), stop.clone()));
+                stop.spawn(|stop| converse(stream, peer, place, routes.clone(), stop));
             }
             Err(error) => pause(&error).await,
         }

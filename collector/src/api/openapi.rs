@@ -141,7 +141,7 @@ mod tests {
     fn the_document_is_the_one_that_was_agreed() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
         let now = serde_json::to_string_pretty(&document_of(ROUTES)).expect("JSON") + "\n";
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        if crate::env::os("UPDATE_GOLDEN").is_some() {
             std::fs::write(path, &now).expect("written");
         }
         let agreed = std::fs::read_to_string(path).unwrap_or_default();

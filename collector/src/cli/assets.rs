@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::exit::{Code, Failure};
-use super::output::{self, Column};
+use super::output::{self, Column, Format};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -11,39 +11,43 @@ use serde_json::{Value, json};
 pub enum Verb {
     /// List assets. Every option narrows the list; text options match case-insensitively, `*` stands for anything.
     #[command(
-        after_help = "Examples:\n  muster assets list --presence silent\n  muster assets list --os 'Debian*12*' --software 'openssl<3.0.15'\n  muster assets list --maker Dell --output csv > dell.csv"
+        after_help = "Examples:\n  muster assets list --presence silent\n  muster assets list --os 'Debian*12*' --software 'openssl<3.0.15'\n  muster assets list --maker 'Dell*' --output csv > dell.csv\n\nAn empty list is no error: it ends with 0."
     )]
     List(Box<Filter>),
     /// Show one asset: what people and machines say of it, its items, tickets and links.
     #[command(
-        after_help = "Examples:\n  muster assets show laptop-17\n  muster assets show 0197c0de-… --section disks\n  muster assets show laptop-17 --software --output csv"
+        after_help = "Examples:\n  muster assets show laptop-17\n  muster assets show 0197c0de-… --section disks\n  muster assets show laptop-17 --software --output csv\n\nEnds with 6 where there is no such asset or section, with 7 where several have the name."
     )]
     Show {
         /// Its id, name, tag or serial.
         asset: String,
-        /// The rows of one section.
+        /// The rows of one section, instead: disks, network, ports …
         #[arg(long)]
         section: Option<String>,
-        /// Its software.
+        /// Its software, instead.
         #[arg(long, conflicts_with = "section")]
         software: bool,
     },
     /// Say why the register takes this asset for this machine: the evidence, its worth, and what contradicts.
+    #[command(after_help = "Example:\n  muster assets explain laptop-17")]
     Explain {
         /// Its id, name, tag or serial.
         asset: String,
     },
     /// Tell what happened to an asset, newest last.
+    #[command(
+        after_help = "Examples:\n  muster assets timeline laptop-17\n  muster assets timeline laptop-17 --limit 1000 --output json"
+    )]
     Timeline {
         /// Its id, name, tag or serial.
         asset: String,
-        /// At most this many events.
+        /// The latest so many events.
         #[arg(long, default_value_t = 100)]
-        limit: u32,
+        limit: usize,
     },
     /// Declare what no machine knows. An empty value takes a field away.
     #[command(
-        after_help = "Examples:\n  muster assets edit laptop-17 --owner 'Ada Lovelace' --location 'Paris, 3rd floor'\n  muster assets edit laptop-17 --tag ''"
+        after_help = "Examples:\n  muster assets edit laptop-17 --owner 'Ada Lovelace' --location 'Paris, 3rd floor'\n  muster assets edit laptop-17 --tag ''\n\nEnds with 2 where a value is not taken."
     )]
     Edit {
         /// Its id, name, tag or serial.
@@ -193,11 +197,14 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
         Verb::Explain { asset } => {
             let id = id(session, &asset).await?;
             let answer = session.client.get(&format!("/v1/assets/{id}/identity"), &[]).await?;
-            let rows = answer.body.get("evidence").and_then(Value::as_array).cloned().unwrap_or_default();
-            if let Some(why) = answer.body.get("why").and_then(Value::as_str) {
-                output::say(session.format, why);
+            if session.format == Format::Json {
+                return output::one(session.format, EXPLAIN, &answer.body);
             }
-            Ok(output::list(session.format, EXPLAIN, &rows)?)
+            if let (Format::Table, Some(why)) = (session.format, answer.body.get("why").and_then(Value::as_str)) {
+                output::say(why)?;
+            }
+            let rows = answer.body.get("evidence").and_then(Value::as_array).cloned().unwrap_or_default();
+            output::list(session.format, EXPLAIN, &rows)
         }
         Verb::Timeline { asset, limit } => {
             let id = id(session, &asset).await?;
@@ -221,7 +228,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
                 ));
             }
             let answer = session.client.patch(&format!("/v1/assets/{id}"), None, &Value::Object(body)).await?;
-            Ok(output::one(session.format, SHOW, &answer.body)?)
+            output::one(session.format, SHOW, &answer.body)
         }
     }
 }
@@ -251,35 +258,48 @@ async fn list(session: &Session, filter: Filter) -> Result<(), Failure> {
         }
     }
     let rows = super::pages(session, "/v1/assets", &params, filter.limit).await?;
-    Ok(output::list(session.format, LIST, &rows)?)
+    output::list(session.format, LIST, &rows)
 }
 
 async fn show(session: &Session, asset: &str, section: Option<String>, software: bool) -> Result<(), Failure> {
     let id = id(session, asset).await?;
     if let Some(section) = section {
-        let rows = super::pages(session, &format!("/v1/assets/{id}/items"), &[("section", section)], None).await?;
-        return Ok(output::list(session.format, ITEMS, &rows)?);
+        let path = format!("/v1/assets/{id}/items");
+        let rows = super::pages(session, &path, &[("section", section.clone())], None).await?;
+        if rows.is_empty() {
+            must_have(session, &id, &section).await?;
+        }
+        return output::list(session.format, ITEMS, &rows);
     }
     if software {
         let rows = super::pages(session, &format!("/v1/assets/{id}/software"), &[], None).await?;
-        return Ok(output::list(session.format, SOFTWARE, &rows)?);
+        return output::list(session.format, SOFTWARE, &rows);
     }
     let answer = session.client.get(&format!("/v1/assets/{id}"), &[]).await?;
     output::one(session.format, SHOW, &answer.body)?;
-    if session.format == output::Format::Table {
+    if session.format == Format::Table {
         for (title, name, columns) in [
             ("Sections", "sections", SECTIONS),
             ("Links", "links", super::links::LIST),
             ("Faults", "faults", super::tickets::FAULTS),
         ] {
-            let rows = answer.body.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-            if !rows.is_empty() {
-                println!("\n{title}");
-                output::list(session.format, columns, &rows)?;
-            }
+            let mut rows = answer.body.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+            super::links::call_by_name(session, &mut rows).await;
+            output::part(title, columns, &rows)?;
         }
     }
     Ok(())
+}
+
+/// Tells a section without rows from one that the asset does not have.
+async fn must_have(session: &Session, id: &str, section: &str) -> Result<(), Failure> {
+    let asset = session.client.get(&format!("/v1/assets/{id}"), &[]).await?.body;
+    let sections = asset.get("sections").and_then(Value::as_array).cloned().unwrap_or_default();
+    let names: Vec<&str> = sections.iter().filter_map(|section| section.get("name")?.as_str()).collect();
+    if names.contains(&section) {
+        return Ok(());
+    }
+    Err(Failure::new(Code::NotFound, format!("no section {section:?}; this asset has {}", names.join(", "))))
 }
 
 /// The id of what a person called it: an id, or the one asset whose name, tag or serial that is.
@@ -287,7 +307,7 @@ async fn show(session: &Session, asset: &str, section: Option<String>, software:
 /// # Errors
 /// None such, or several.
 pub async fn id(session: &Session, asset: &str) -> Result<String, Failure> {
-    if asset.len() == 36 && asset.bytes().filter(|b| *b == b'-').count() == 4 {
+    if super::is_id(asset) {
         return Ok(asset.to_owned());
     }
     for field in ["name", "tag", "serial"] {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Copies of the database.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  muster backup create /var/backups/muster-2026-01-31.db     also while the collector runs\n  muster backup verify /var/backups/muster-2026-01-31.db\n  systemctl stop muster && muster backup restore /var/backups/muster-2026-01-31.db\n\nA backup holds the database. Keep a copy of the folder `pki` of the state directory as well: it holds the keys\nby which agents know their collector, and does not change."
+    after_help = "A backup holds the database. Keep a copy of the folder `pki` of the state directory as well: it holds the keys\nby which agents know their collector, and does not change."
 )]
 pub struct Backup {
     #[command(flatten)]
@@ -29,16 +29,25 @@ pub struct Backup {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Copy the database to a new file, and read the copy through.
+    #[command(
+        after_help = "Example:\n  muster backup create /var/backups/muster-$(date +%F).db\n\nAlso while the collector runs. Ends with 7 where the file is there, with 8 where the database is not good."
+    )]
     Create {
         /// The new file; one that is there is never replaced.
         file: PathBuf,
     },
     /// Read a copy through: its pages, its journal, the digest of every section.
+    #[command(
+        after_help = "Example:\n  muster backup verify /var/backups/muster-2026-01-31.db\n\nEnds with 8 where the copy is not good."
+    )]
     Verify {
         /// The copy.
         file: PathBuf,
     },
     /// Put a copy in the place of the database; what was there is moved aside.
+    #[command(
+        after_help = "Example:\n  systemctl stop muster && muster backup restore /var/backups/muster-2026-01-31.db\n\nEnds with 6 where there is no such copy, with 8 where it is not good or a collector has the database; the\ndatabase is then as it was."
+    )]
     Restore {
         /// The copy.
         file: PathBuf,
@@ -86,13 +95,10 @@ fn tell(format: Format, what: &str, file: &Path, found: &Verified, aside: Option
     if format != Format::Table {
         let row =
             json!({"file": file, "bytes": found.bytes, "head": found.head, "aside": aside.map(Path::to_string_lossy)});
-        return Ok(output::one(format, COLUMNS, &row)?);
+        return output::one(format, COLUMNS, &row);
     }
-    output::say(format, &format!("{file}: {what}; {} bytes, journal up to {}", found.bytes, found.head));
-    if let Some(aside) = aside {
-        output::say(format, &format!("what was there is now {}", aside.display()));
-    }
-    Ok(())
+    output::say(&format!("{file}: {what}; {} bytes, journal up to {}", found.bytes, found.head))?;
+    aside.map_or(Ok(()), |aside| output::say(&format!("what was there is now {}", aside.display())))
 }
 
 /// Where a database goes that is replaced: beside itself, with the time.

@@ -9,18 +9,26 @@ use std::time::Duration;
 
 /// Where the collector is, and who asks.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which collector")]
 pub struct Target {
     /// The admin socket of a collector on this host.
-    #[arg(long, global = true, env = "MUSTER_SOCKET", default_value = "/run/muster/admin.sock", value_name = "PATH")]
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_SOCKET",
+        hide_env_values = true,
+        default_value = "/run/muster/admin.sock",
+        value_name = "PATH"
+    )]
     pub socket: PathBuf,
     /// A collector anywhere, `https://host:8444`; needs --token-file.
-    #[arg(long, global = true, env = "MUSTER_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "MUSTER_URL", hide_env_values = true, value_name = "URL")]
     pub url: Option<String>,
     /// A file with an API token (a file, so that no process list shows it).
-    #[arg(long, global = true, env = "MUSTER_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "MUSTER_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// The CA to trust for --url, PEM; the system's own otherwise.
-    #[arg(long, global = true, env = "MUSTER_CA", value_name = "FILE")]
+    #[arg(long, global = true, env = "MUSTER_CA", hide_env_values = true, value_name = "FILE")]
     pub ca: Option<PathBuf>,
 }
 
@@ -127,14 +135,7 @@ impl Client {
         if status.is_success() {
             return Ok(Answer { body, etag });
         }
-        let detail = body.get("detail").or_else(|| body.get("title")).and_then(Value::as_str).unwrap_or("no detail");
-        let code = match status.as_u16() {
-            401 | 403 => Code::Forbidden,
-            404 => Code::NotFound,
-            409 | 412 => Code::Conflict,
-            _ => Code::Failed,
-        };
-        Err(Failure::new(code, format!("{detail} (HTTP {})", status.as_u16())))
+        Err(refused(status.as_u16(), &body))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
@@ -154,10 +155,49 @@ impl Client {
     }
 }
 
+/// What the collector says of a call that it does not answer with a success.
+fn refused(status: u16, body: &Value) -> Failure {
+    let code = match status {
+        400 | 422 => Code::Usage,
+        401 | 403 => Code::Forbidden,
+        404 => Code::NotFound,
+        409 | 412 => Code::Conflict,
+        _ => Code::Failed,
+    };
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let message = match (text("detail"), text("field")) {
+        (None, _) => format!("{} (HTTP {status})", text("title").unwrap_or("the collector did not say why")),
+        (Some(detail), Some(field)) if !detail.starts_with(field) => format!("{field}: {detail}"),
+        (Some(detail), _) => detail.to_owned(),
+    };
+    Failure::new(code, message)
+}
+
 /// Reads a small text file.
 ///
 /// # Errors
 /// The path and the reason.
 pub fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|e| Failure::new(Code::Config, format!("{}: {e}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_refusal_names_the_field_once_and_has_its_code() {
+        let of = |status, body| {
+            let failure = refused(status, &body);
+            (failure.code, failure.message)
+        };
+        let told = of(400, json!({"detail": "one of online, off", "field": "presence"}));
+        assert_eq!(told, (Code::Usage, "presence: one of online, off".to_owned()));
+        let told = of(422, json!({"detail": "assignee: needed to move to assigned", "field": "assignee"}));
+        assert_eq!(told, (Code::Usage, "assignee: needed to move to assigned".to_owned()));
+        assert_eq!(of(412, json!({"detail": "changed meanwhile"})), (Code::Conflict, "changed meanwhile".to_owned()));
+        let told = of(502, Value::Null);
+        assert_eq!(told, (Code::Failed, "the collector did not say why (HTTP 502)".to_owned()));
+    }
 }

@@ -2,17 +2,16 @@
 
 use super::Session;
 use super::exit::Failure;
-use super::output::{self, Column, Format};
+use super::output::{self, Column};
 use clap::Subcommand;
 use serde_json::Value;
-use std::io::Write;
 
 /// What happened.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// List events, oldest first.
     #[command(
-        after_help = "Examples:\n  muster events list --after 1200\n  muster events list --follow\n  muster events list --kind fault_raised --output json"
+        after_help = "Examples:\n  muster events list --after 1200\n  muster events list --follow\n  muster events list --subject asset:0197c0de-7f3a-7c11-9d2e-5a6b7c8d9e0f\n  muster events list --kind fault_raised --output json\n  muster events list --follow --output json | jq --unbuffered .text\n\nJSON is one document; with --follow it is NDJSON, one event a line. --follow stays until Ctrl-C, until --limit\nor until nobody reads; it ends with 4 where the collector goes away: go on with --after SEQ."
     )]
     List {
         /// Only those after this number.
@@ -27,7 +26,7 @@ pub enum Verb {
         /// Only of this kind.
         #[arg(long)]
         kind: Option<String>,
-        /// Stay, and print events as they come; JSON is then one event a line.
+        /// Stay, and print events as they come.
         #[arg(long)]
         follow: bool,
         /// At most this many; all by default.
@@ -38,6 +37,11 @@ pub enum Verb {
 
 const LIST: &[Column] =
     &[("SEQ", "seq"), ("AT", "at"), ("WHO", "by"), ("WHAT", "event.kind"), ("TOLD", "text"), ("ABOUT", "about")];
+
+const FOLLOW: &[Column] = &[("SEQ", "seq"), ("AT", "at"), ("WHO", "by"), ("TOLD", "text")];
+
+/// Seconds that one question may wait for an event; the collector allows no more.
+const WAIT_S: u64 = 15;
 
 const TIMELINE: &[Column] = &[("AT", "at"), ("WHO", "by"), ("TOLD", "text")];
 
@@ -52,40 +56,41 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
         .filter_map(|(name, value)| Some((name, value?)))
         .collect();
     if follow {
-        return follow_from(session, after, params).await;
+        return keep_up(session, after, params, limit.unwrap_or(usize::MAX)).await;
     }
     params.push(("after", after.to_string()));
     let rows = super::pages(session, "/v1/events", &params, limit).await?;
-    Ok(output::list(session.format, LIST, &rows)?)
+    output::list(session.format, LIST, &rows)
 }
 
-/// Prints the timeline of one thing, oldest first.
+/// Prints the timeline of one thing: its latest events, the newest last.
 ///
 /// # Errors
 /// What the collector answered.
-pub async fn timeline(session: &Session, path: &str, limit: u32) -> Result<(), Failure> {
-    let rows = super::pages(session, path, &[], Some(limit as usize)).await?;
-    Ok(output::list(session.format, TIMELINE, &rows)?)
+pub async fn timeline(session: &Session, path: &str, limit: usize) -> Result<(), Failure> {
+    let rows = super::pages(session, path, &[], None).await?;
+    output::list(session.format, TIMELINE, &rows[rows.len().saturating_sub(limit)..])
 }
 
-async fn follow_from(session: &Session, mut after: u64, params: Vec<(&str, String)>) -> Result<(), Failure> {
-    loop {
+/// Prints events as they come, up to a limit.
+async fn keep_up(
+    session: &Session,
+    mut after: u64,
+    params: Vec<(&str, String)>,
+    mut left: usize,
+) -> Result<(), Failure> {
+    let mut first = true;
+    while left > 0 && !output::is_unread() {
         let mut asked = params.clone();
         asked.push(("after", after.to_string()));
-        asked.push(("wait_s", "15".to_owned()));
+        asked.push(("wait_s", WAIT_S.to_string()));
         let answer = session.client.get("/v1/events", &asked).await?;
-        let rows = answer.body.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-        for row in &rows {
-            after = row.get("seq").and_then(Value::as_u64).unwrap_or(after).max(after);
-            match session.format {
-                Format::Table => {
-                    let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
-                    let at = row.get("at").and_then(Value::as_i64).map_or_else(String::new, output::time);
-                    println!("{after} {at} {} {}", shared::show::line(text("by")), shared::show::line(text("text")));
-                }
-                Format::Json | Format::Csv => println!("{row}"),
-            }
-        }
-        std::io::stdout().flush()?;
+        let mut rows = answer.body.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+        rows.truncate(left);
+        left -= rows.len();
+        after = rows.last().and_then(|row| row.get("seq")?.as_u64()).unwrap_or(after).max(after);
+        output::follow(session.format, FOLLOW, &rows, first)?;
+        first = false;
     }
+    Ok(())
 }

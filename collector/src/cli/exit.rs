@@ -14,6 +14,8 @@ pub struct Failure {
 /// What went wrong, as a number for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
+    /// 0: whoever read the output has gone away (`| head`); nothing failed, and nobody is there to be told.
+    Unread = 0,
     /// 1: it did not work.
     Failed = 1,
     /// 2: the command line is not right (clap's own code).
@@ -35,7 +37,7 @@ pub enum Code {
 }
 
 /// For `--help`.
-pub const HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 wrong configuration, 4 collector not reachable, \
+pub const HELP: &str = "Exit codes: 0 done, 1 failed, 2 wrong command line or value, 3 wrong configuration, 4 collector not reachable, \
 5 not allowed, 6 not found, 7 conflict, 8 database not usable, 9 address not usable.";
 
 impl Failure {
@@ -46,7 +48,9 @@ impl Failure {
 
     /// Prints it on one line and gives the code to end with.
     pub fn end(&self) -> ExitCode {
-        eprintln!("muster: {}", shared::show::line(&self.message));
+        if self.code != Code::Unread {
+            super::output::remark(&format!("muster: {}", self.message));
+        }
         ExitCode::from(self.code as u8)
     }
 }

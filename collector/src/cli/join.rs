@@ -2,23 +2,25 @@
 
 use super::Session;
 use super::exit::{Code, Failure};
+use super::new_file::NewFile;
 use super::output::{self, Column};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Tokens by which agents join.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Make a token and write the join file that `muster-agent enroll --join FILE` reads.
     #[command(
-        after_help = "Examples:\n  muster join create --file join.json\n  muster join create --ttl 7d --uses 200 --cidr 192.0.2.0/24 --label site=hq > join.json\n  ssh host muster-agent enroll --join - < join.json"
+        after_help = "Examples:\n  muster join create --file join.json\n  muster join create --ttl 7d --uses 200 --cidr 192.0.2.0/24 --label site=hq > join.json\n  ssh host muster-agent enroll --join - < join.json\n\nThe join file is JSON whatever --output says. Ends with 7 where the file is there: it is never replaced."
     )]
     Create(Create),
     /// List tokens (never their secrets).
+    #[command(after_help = "Example:\n  muster join list")]
     List,
     /// End a token. Agents that came with it stay.
+    #[command(after_help = "Example:\n  muster join revoke 0197c0de-7f3a-7c11-9d2e-5a6b7c8d9e0f")]
     Revoke {
         /// Its id.
         token: String,
@@ -34,7 +36,7 @@ pub struct Create {
     /// How many agents may come with it.
     #[arg(long, default_value_t = 1)]
     uses: u32,
-    /// From where.
+    /// From where: `192.0.2.0/24`.
     #[arg(long)]
     cidr: Option<String>,
     /// A label for agents that come with it: `name=value`; may be given several times.
@@ -61,6 +63,9 @@ const LIST: &[Column] = &[
     ("LABELS", "labels"),
 ];
 
+/// Columns of a token that was just revoked.
+pub const REVOKED: &[Column] = &[("ID", "id")];
+
 /// Runs the verb.
 ///
 /// # Errors
@@ -68,7 +73,7 @@ const LIST: &[Column] = &[
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Create(create) => {
-            let file = create.file.clone();
+            let file = create.file.as_deref().map(NewFile::create).transpose()?;
             let answer = session.client.post("/v1/join-tokens", &body(&create)?).await?;
             let join = answer
                 .body
@@ -76,25 +81,23 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
                 .ok_or_else(|| Failure::new(Code::Failed, "the collector answered without a join file"))?;
             let text = serde_json::to_string_pretty(join).unwrap_or_default() + "\n";
             match file {
-                Some(path) => {
-                    write_private(&path, &text)?;
-                    output::say(
-                        session.format,
-                        &format!("join file written: {} (it contains a secret; the agent deletes it)", path.display()),
-                    );
+                Some(file) => {
+                    let path = file.keep(&text)?;
+                    let said =
+                        format!("join file written: {} (it contains a secret; the agent deletes it)", path.display());
+                    output::done(session.format, &said, LIST, &super::without(answer.body, "join"))
                 }
-                None => print!("{text}"),
+                None => output::print(|out| out.write_all(text.as_bytes())),
             }
-            Ok(())
         }
         Verb::List => {
             let rows = super::pages(session, "/v1/join-tokens", &[], None).await?;
-            Ok(output::list(session.format, LIST, &rows)?)
+            output::list(session.format, LIST, &rows)
         }
         Verb::Revoke { token } => {
+            let token = super::only_id("join token", &token, "muster join list")?;
             session.client.delete(&format!("/v1/join-tokens/{token}")).await?;
-            output::say(session.format, "join token revoked");
-            Ok(())
+            output::done(session.format, "join token revoked", REVOKED, &json!({"id": token}))
         }
     }
 }
@@ -112,15 +115,4 @@ fn body(create: &Create) -> Result<Value, Failure> {
         body["cidr"] = json!(cidr);
     }
     Ok(body)
-}
-
-/// Writes a new file that only its owner may read; never over one that is there.
-///
-/// # Errors
-/// The path and the reason.
-pub fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let failed = |e: std::io::Error| Failure::new(Code::Failed, format!("{}: {e}", path.display()));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)
 }

@@ -31,13 +31,9 @@ pub fn run(migrate: &Migrate, format: Format) -> Result<(), Failure> {
     let migrated = open::migrate(&database, clock::now());
     let (from, to) = migrated.map_err(|error| Failure::new(Code::Database, error.to_string()))?;
     offline::give_back(&database)?;
-    if format != Format::Table {
-        let row = json!({"database": database.to_string_lossy(), "from": from, "to": to});
-        return Ok(output::one(format, COLUMNS, &row)?);
-    }
+    let row = json!({"database": database.to_string_lossy(), "from": from, "to": to});
     let what = if from == to { "nothing to do".to_owned() } else { format!("brought from schema {from}") };
-    output::say(format, &format!("{}: schema {to}, {what}", database.display()));
-    Ok(())
+    output::done(format, &format!("{}: schema {to}, {what}", database.display()), COLUMNS, &row)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod exit;
 pub mod join;
 pub mod links;
 pub mod migrate;
+pub mod new_file;
 pub mod offline;
 pub mod output;
 pub mod quickstart;
@@ -34,8 +35,8 @@ use std::process::ExitCode;
 pub struct Cli {
     #[command(flatten)]
     target: Target,
-    /// The form of the output.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORM")]
+    /// The form of the output: table for people, json for programs, csv for spreadsheets.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORM", hide_possible_values = true, help_heading = "Everywhere")]
     output: Format,
     #[command(subcommand)]
     verb: Verb,
@@ -49,20 +50,29 @@ Examples:
   muster tickets list --open
   muster join create --ttl 24h --uses 50 --file join.json
 
-Exit codes: 0 done, 1 failed, 2 wrong command line, 3 wrong configuration, 4 collector not reachable,
-5 not allowed, 6 not found, 7 conflict, 8 database not usable, 9 address not usable.";
+Exit codes:
+  0  done, or whoever read the output has gone away
+  1  failed, and no other code fits
+  2  wrong command line, or a value that is not taken
+  3  wrong configuration
+  4  collector not reachable
+  5  not allowed: no token, a wrong one, or one without the scope
+  6  no such thing
+  7  conflict: it cannot be so, exists already, or somebody else was faster
+  8  database not usable: newer, damaged, in use, full
+  9  address or port not usable";
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Runs the collector in the foreground.
+    /// Run the collector in the foreground.
     Serve(serve::Serve),
-    /// Tries Muster: a collector and an agent on this machine, in one folder.
+    /// Try Muster: a collector and an agent on this machine, in one folder.
     Quickstart(quickstart::Quickstart),
-    /// Looks at all that a collector on this host needs.
+    /// Look at all that a collector on this host needs.
     Doctor(doctor::Doctor),
-    /// Brings the database to the schema of this version.
+    /// Bring the database to the schema of this version.
     Migrate(migrate::Migrate),
-    /// Copies of the database.
+    /// Make, check and put back copies of the database.
     Backup(backup::Backup),
     /// The machines in the register.
     #[command(subcommand)]
@@ -182,6 +192,30 @@ pub async fn pages(
     Ok(rows)
 }
 
+/// Whether a text is an id: a UUID as text.
+pub fn is_id(text: &str) -> bool {
+    text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
+}
+
+/// Refuses what is no id, before it becomes a part of a path.
+///
+/// # Errors
+/// [`Code::NotFound`], with the verb that lists ids.
+pub fn only_id<'a>(what: &str, text: &'a str, listed_by: &str) -> Result<&'a str, Failure> {
+    if is_id(text) {
+        return Ok(text);
+    }
+    Err(Failure::new(Code::NotFound, format!("no {what} {text:?}; `{listed_by}` shows their ids")))
+}
+
+/// An answer without one of its fields: a secret that went to a file goes nowhere else.
+fn without(mut body: serde_json::Value, field: &str) -> serde_json::Value {
+    if let Some(map) = body.as_object_mut() {
+        map.remove(field);
+    }
+    body
+}
+
 /// A span of time as people write it: `90s`, `15m`, `24h`, `7d`.
 ///
 /// # Errors
@@ -207,8 +241,25 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+    fn the_command_line_is_consistent_and_every_verb_has_an_example() {
+        fn look(command: &clap::Command) {
+            for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+                let help = verb.clone().render_long_help().to_string();
+                assert!(verb.has_subcommands() || help.contains("Example"), "{}", verb.get_name());
+                look(verb);
+            }
+        }
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        look(&command);
+    }
+
+    #[test]
+    fn exit_codes_are_told_alike() {
+        let told = AFTER.split("Exit codes:").nth(1).unwrap_or_default();
+        let numbers = |text: &str| text.matches(|c: char| c.is_ascii_digit()).collect::<String>();
+        assert_eq!((numbers(told).as_str(), numbers(exit::HELP).as_str()), ("0123456789", "0123456789"));
     }
 
     #[test]

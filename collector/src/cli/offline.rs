@@ -22,7 +22,7 @@ impl Settings {
     /// # Errors
     /// One line that names the key; [`Code::Config`].
     pub fn read(&self) -> Result<Config, Failure> {
-        config::read(self.config.as_deref(), |name| std::env::var(name).ok())
+        config::read(self.config.as_deref(), crate::env::text)
             .map_err(|error| Failure::new(Code::Config, error.to_string()))
     }
 }

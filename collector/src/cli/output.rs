@@ -1,10 +1,13 @@
 //! What people and programs see: a table, JSON or CSV. Everything that came from outside is escaped where
 //! it is shown, so that one record stays one line and no terminal obeys it.
 
+use super::exit::{Code, Failure};
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Serialize;
 use serde_json::Value;
-use std::io::{IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 /// The form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -20,38 +23,70 @@ pub enum Format {
 /// One column: its heading, and where in the row its value stands (names joined by dots).
 pub type Column = (&'static str, &'static str);
 
-/// Prints a list of rows.
+/// Writes to standard output, all at once.
 ///
 /// # Errors
-/// Only those of writing to standard output.
-pub fn list(format: Format, columns: &[Column], rows: &[Value]) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match format {
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(rows).unwrap_or_default()),
-        Format::Csv => csv(&mut out, columns, rows),
-        Format::Table if rows.is_empty() => writeln!(out, "nothing found"),
-        Format::Table => {
-            let mut table = table();
-            table.set_header(columns.iter().map(|(title, _)| *title));
-            for row in rows {
-                table.add_row(columns.iter().map(|(_, path)| for_people(path, at(row, path))));
-            }
-            writeln!(out, "{}", trimmed(&table))
-        }
+/// [`Code::Unread`] where the reader has gone away (`| head`), which ends a verb without complaint; else what
+/// hindered it, such as a full disk.
+pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    write(&mut out).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::new(Code::Unread, "nobody reads the output"),
+        _ => Failure::new(Code::Failed, format!("standard output: {error}")),
+    })
+}
+
+/// Prints a list of rows: an empty one as `[]`, as a header alone, and to a person in words.
+///
+/// # Errors
+/// Those of [`print`].
+pub fn list(format: Format, columns: &[Column], rows: &[Value]) -> Result<(), Failure> {
+    print(|out| match format {
+        Format::Json => json(out, &rows),
+        Format::Csv => csv(out, columns, rows, true),
+        Format::Table if rows.is_empty() && io::stdout().is_terminal() => writeln!(out, "nothing found"),
+        Format::Table if rows.is_empty() => Ok(()),
+        Format::Table => writeln!(out, "{}", rows_for_people(columns, rows)),
+    })
+}
+
+/// Prints a part of what a person asked for under a heading; nothing where it is empty.
+///
+/// # Errors
+/// Those of [`print`].
+pub fn part(title: &str, columns: &[Column], rows: &[Value]) -> Result<(), Failure> {
+    if rows.is_empty() {
+        return Ok(());
     }
+    print(|out| writeln!(out, "\n{title}\n{}", rows_for_people(columns, rows)))
+}
+
+/// Prints rows that come in one after the other: lines of text, JSON with one row a line, or CSV whose header
+/// stands before the first.
+///
+/// # Errors
+/// Those of [`print`].
+pub fn follow(format: Format, columns: &[Column], rows: &[Value], first: bool) -> Result<(), Failure> {
+    print(|out| match format {
+        Format::Json => rows.iter().try_for_each(|row| writeln!(out, "{row}")),
+        Format::Csv => csv(out, columns, rows, first),
+        Format::Table => rows.iter().try_for_each(|row| {
+            let cells: Vec<_> = columns.iter().map(|(_, path)| for_people(path, at(row, path))).collect();
+            writeln!(out, "{}", cells.join("  ").trim_end())
+        }),
+    })
 }
 
 /// Prints one thing: a line for each field that has a value.
 ///
 /// # Errors
-/// Only those of writing to standard output.
-pub fn one(format: Format, columns: &[Column], row: &Value) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match format {
-        Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(row).unwrap_or_default()),
-        Format::Csv => csv(&mut out, columns, std::slice::from_ref(row)),
+/// Those of [`print`].
+pub fn one(format: Format, columns: &[Column], row: &Value) -> Result<(), Failure> {
+    print(|out| match format {
+        Format::Json => json(out, row),
+        Format::Csv => csv(out, columns, std::slice::from_ref(row), true),
         Format::Table => {
-            let mut table = table();
+            let mut table = table(terminal_width());
             for (title, path) in columns {
                 let text = for_people(path, at(row, path));
                 if !text.is_empty() {
@@ -60,32 +95,101 @@ pub fn one(format: Format, columns: &[Column], row: &Value) -> std::io::Result<(
             }
             writeln!(out, "{}", trimmed(&table))
         }
+    })
+}
+
+/// Whether nobody reads the output any more, for a verb that waits before it writes again.
+pub fn is_unread() -> bool {
+    let out = io::stdout();
+    let mut looked = [PollFd::new(&out, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut looked, Some(&now)).is_ok() && looked[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+}
+
+/// Says what was done: in words to a person, as the thing itself to a program.
+///
+/// # Errors
+/// Those of [`print`].
+pub fn done(format: Format, text: &str, columns: &[Column], row: &Value) -> Result<(), Failure> {
+    match format {
+        Format::Table => say(text),
+        Format::Json | Format::Csv => one(format, columns, row),
     }
 }
 
-/// Says something to a person, and nothing to a program.
-pub fn say(format: Format, text: &str) {
-    if format == Format::Table {
-        println!("{}", shared::show::line(text));
+/// Says one line to a person.
+///
+/// # Errors
+/// Those of [`print`].
+pub fn say(text: &str) -> Result<(), Failure> {
+    print(|out| writeln!(out, "{}", shared::show::line(text)))
+}
+
+/// Says one line beside the output, on standard error; one that is closed is no reason to stop.
+pub fn remark(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", shared::show::line(text));
+}
+
+fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
+}
+
+/// Where a terminal is too narrow the ids go first: people call things by their names.
+const IDS: Column = ("ID", "id");
+
+fn rows_for_people(columns: &[Column], rows: &[Value]) -> String {
+    let Some(width) = terminal_width() else { return filled(columns, rows, None) };
+    let all = filled(columns, rows, None);
+    match columns.split_last() {
+        _ if fits(&all, width) => all,
+        Some((&IDS, rest)) if !rest.is_empty() => {
+            let without = filled(rest, rows, Some(width));
+            format!("{without}\nids: on a wider terminal, or with --output csv")
+        }
+        _ => filled(columns, rows, Some(width)),
     }
 }
 
-fn table() -> Table {
+/// A table of the columns that have a value in some row.
+fn filled(columns: &[Column], rows: &[Value], width: Option<u16>) -> String {
+    let cells = |column: &Column| rows.iter().map(|row| for_people(column.1, at(row, column.1))).collect::<Vec<_>>();
+    let filled: Vec<(&str, Vec<String>)> = columns.iter().map(|column| (column.0, cells(column))).collect();
+    let filled: Vec<_> = filled.into_iter().filter(|(_, cells)| cells.iter().any(|cell| !cell.is_empty())).collect();
+    let mut table = table(width);
+    table.set_header(filled.iter().map(|(title, _)| *title));
+    for row in 0..rows.len() {
+        table.add_row(filled.iter().map(|(_, cells)| cells[row].as_str()));
+    }
+    trimmed(&table)
+}
+
+fn fits(text: &str, width: u16) -> bool {
+    text.lines().all(|line| line.chars().count() <= usize::from(width))
+}
+
+/// Columns of the terminal that the output goes to. One that does not know (a serial line, a container's) says 0.
+fn terminal_width() -> Option<u16> {
+    let out = io::stdout();
+    let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten()?;
+    (size.ws_col > 0).then_some(size.ws_col)
+}
+
+/// An empty table; one that has a width wraps its cells.
+fn table(width: Option<u16>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    let out = std::io::stdout();
-    // A terminal that does not know its width (a serial line, a container's) says 0.
-    if let (true, Ok(size)) = (out.is_terminal(), rustix::termios::tcgetwinsize(&out))
-        && size.ws_col > 0
-    {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(size.ws_col);
-    }
+    match width {
+        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
     table
 }
 
+/// Without what pads each line on both sides.
 fn trimmed(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().trim_start_matches(' ').to_owned()).collect::<Vec<_>>().join("\n")
+    let lines = table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The value at a dotted path.
@@ -153,27 +257,24 @@ fn plain(value: &Value) -> String {
     }
 }
 
-fn csv(out: &mut impl Write, columns: &[Column], rows: &[Value]) -> std::io::Result<()> {
-    let mut writer = ::csv::Writer::from_writer(out);
-    writer.write_record(columns.iter().map(|(_, path)| *path))?;
+fn csv(out: &mut dyn Write, columns: &[Column], rows: &[Value], header: bool) -> io::Result<()> {
+    // Into memory first: the writer's own errors would hide that the reader has gone away.
+    let mut writer = ::csv::Writer::from_writer(Vec::new());
+    if header {
+        writer.write_record(columns.iter().map(|(_, path)| *path))?;
+    }
     for row in rows {
         writer.write_record(columns.iter().map(|(_, path)| cell(at(row, path))))?;
     }
-    writer.flush()
+    out.write_all(&writer.into_inner().map_err(io::Error::other)?)
 }
 
-/// A CSV cell. Text that a spreadsheet would take for a formula (also in its full-width forms) gets a leading
-/// apostrophe; numbers stay numbers.
+/// A CSV cell: text that a spreadsheet would take for a formula is defused, numbers stay numbers.
 fn cell(value: Option<&Value>) -> String {
     match value {
         None => String::new(),
         Some(Value::Number(number)) => number.to_string(),
-        Some(value) => {
-            let text = plain(value);
-            let risky = text
-                .starts_with(['=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '\'']);
-            if risky { format!("'{text}") } else { text }
-        }
+        Some(value) => shared::show::cell(&plain(value)).into_owned(),
     }
 }
 
@@ -189,6 +290,15 @@ mod tests {
         assert_eq!(cell(Some(&json!("'x"))), "''x");
         assert_eq!(cell(Some(&json!(-5))), "-5");
         assert_eq!(cell(None), "");
+    }
+
+    #[test]
+    fn a_table_keeps_its_columns_and_leaves_out_the_empty_ones() {
+        let columns = [("NAME", "name"), ("OWNER", "owner"), ("MODEL", "model")];
+        let rows = [json!({"name": "", "model": "X1"}), json!({"name": "laptop", "model": null})];
+        assert_eq!(filled(&columns, &rows, None), "NAME    MODEL\n        X1\nlaptop");
+        let rows = [json!({"name": "one two three", "model": "X1"})];
+        assert_eq!(filled(&columns, &rows, Some(15)), "NAME    MODEL\none     X1\ntwo\nthree");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod progress;
 
 use super::client::{Client, Target};
 use super::exit::{Code, Failure};
+use super::new_file::NewFile;
 use super::output::Format;
 use super::{Session, assets};
 use crate::{clock, serve};
@@ -62,7 +63,7 @@ const JOIN_S: u64 = 600;
 /// What hindered the collector or the agent.
 pub fn run(args: &Quickstart, format: Format) -> Result<(), Failure> {
     let program = agent::find(args.agent.as_deref(), std::env::current_exe().ok().as_deref())?;
-    let place = Place::open(&place::folder(args.dir.as_deref(), |name| std::env::var_os(name))?)?;
+    let place = Place::open(&place::folder(args.dir.as_deref(), crate::env::os)?)?;
     start_log(&place)?;
     place.create(&place.agent_log())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -152,7 +153,8 @@ async fn enroll(place: &Place, agent: &Agent, session: &Session) -> Result<Strin
     let join =
         answer.get("join").ok_or_else(|| Failure::new(Code::Failed, "the collector answered without a join file"))?;
     place.remove(&place.join())?;
-    super::join::write_private(&place.join(), &(serde_json::to_string_pretty(join).unwrap_or_default() + "\n"))?;
+    let text = serde_json::to_string_pretty(join).unwrap_or_default() + "\n";
+    NewFile::create(&place.join())?.keep(&text)?;
     let enrolled = agent.enroll(&place.join()).await;
     place.remove(&place.join())?;
     enrolled?;

@@ -36,5 +36,5 @@ const LIST: &[Column] = &[
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
     let Verb::Find { name, limit } = verb;
     let rows = super::pages(session, "/v1/software", &[("name", name)], limit).await?;
-    Ok(output::list(session.format, LIST, &rows)?)
+    output::list(session.format, LIST, &rows)
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 pub enum Verb {
     /// List tickets, the most pressing first.
     #[command(
-        after_help = "Examples:\n  muster tickets list --open --kind incident\n  muster tickets list --asset laptop-17"
+        after_help = "Examples:\n  muster tickets list --open --kind incident\n  muster tickets list --asset laptop-17 --output json"
     )]
     List {
         /// incident, request, problem, change.
@@ -34,6 +34,9 @@ pub enum Verb {
         limit: Option<usize>,
     },
     /// Show one ticket: its facts, comments, links, the moves it may make, and its frozen evidence.
+    #[command(
+        after_help = "Examples:\n  muster tickets show INC-17\n  muster tickets show INC-17 --output json | jq .snapshot"
+    )]
     Show {
         /// Its key (INC-17) or id.
         ticket: String,
@@ -46,10 +49,10 @@ pub enum Verb {
     Open {
         /// incident, request, problem, change.
         kind: String,
-        /// One line.
+        /// What it is about, in one line.
         title: String,
-        /// More.
-        #[arg(long, default_value = "")]
+        /// What happened or what is wanted, at length.
+        #[arg(long, default_value = "", hide_default_value = true)]
         description: String,
         /// 1 service or site, 2 group, 3 one person.
         #[arg(long)]
@@ -71,6 +74,7 @@ pub enum Verb {
         field: Vec<String>,
     },
     /// Write on a ticket.
+    #[command(after_help = "Example:\n  muster tickets comment INC-17 'Disk ordered, arrives on Friday'")]
     Comment {
         /// Its key or id.
         ticket: String,
@@ -80,15 +84,15 @@ pub enum Verb {
     /// Move a ticket along its process; `show` tells which moves it may make.
     #[command(
         name = "move",
-        after_help = "Examples:\n  muster tickets move INC-17 assigned --field assignee=ada\n  muster tickets move INC-17 resolved --field resolution_code=fixed --field resolution_text='Log rotation mended'"
+        after_help = "Examples:\n  muster tickets move INC-17 assigned --field assignee=ada\n  muster tickets move INC-17 resolved --field resolution_code=fixed --field resolution_text='Log rotation mended'\n\nEnds with 7 where that move is not to be made from its state, with 2 where a field is missing."
     )]
     Move {
         /// Its key or id.
         ticket: String,
         /// The state to move to.
         to: String,
-        /// Why.
-        #[arg(long, default_value = "")]
+        /// Why, in words; some moves need it.
+        #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
         /// What the move needs: `name=value`; may be given several times.
         #[arg(long, value_name = "NAME=VALUE")]
@@ -161,7 +165,7 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
                     .filter_map(|(name, value)| Some((name, value?)))
                     .collect();
             let rows = super::pages(session, "/v1/tickets", &params, limit).await?;
-            Ok(output::list(session.format, LIST, &rows)?)
+            output::list(session.format, LIST, &rows)
         }
         Verb::Show { ticket } => show(session, &ticket).await,
         Verb::Open { kind, title, description, impact, urgency, assignee, requester, asset, field } => {
@@ -181,19 +185,19 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
                 }
             }
             let answer = session.client.post("/v1/tickets", &body).await?;
-            Ok(output::one(session.format, SHOW, &answer.body)?)
+            output::one(session.format, SHOW, &answer.body)
         }
         Verb::Comment { ticket, text } => {
             let id = id(session, &ticket).await?;
-            session.client.post(&format!("/v1/tickets/{id}/comments"), &json!({"text": text})).await?;
-            output::say(session.format, "comment added");
-            Ok(())
+            let path = format!("/v1/tickets/{id}/comments");
+            let answer = session.client.post(&path, &json!({"text": text})).await?;
+            output::done(session.format, "comment added", COMMENTS, &answer.body)
         }
         Verb::Move { ticket, to, reason, field } => {
             let id = id(session, &ticket).await?;
             let body = json!({"to": to, "reason": reason, "fields": fields(&field)?});
             let answer = session.client.post(&format!("/v1/tickets/{id}/moves"), &body).await?;
-            Ok(output::one(session.format, SHOW, &answer.body)?)
+            output::one(session.format, SHOW, &answer.body)
         }
     }
 }
@@ -204,11 +208,9 @@ async fn show(session: &Session, ticket: &str) -> Result<(), Failure> {
     output::one(session.format, SHOW, &answer.body)?;
     if session.format == Format::Table {
         for (title, name, columns) in [("Links", "links", super::links::LIST), ("Comments", "comments", COMMENTS)] {
-            let rows = answer.body.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-            if !rows.is_empty() {
-                println!("\n{title}");
-                output::list(session.format, columns, &rows)?;
-            }
+            let mut rows = answer.body.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+            super::links::call_by_name(session, &mut rows).await;
+            output::part(title, columns, &rows)?;
         }
     }
     Ok(())
@@ -228,7 +230,7 @@ fn fields(given: &[String]) -> Result<Value, Failure> {
 /// Whether a text is a ticket's key: `INC-17`.
 pub fn is_key(text: &str) -> bool {
     text.split_once('-').is_some_and(|(prefix, number)| {
-        matches!(prefix, "INC" | "REQ" | "PRB" | "CHG")
+        ["INC", "REQ", "PRB", "CHG"].iter().any(|kind| prefix.eq_ignore_ascii_case(kind))
             && !number.is_empty()
             && number.bytes().all(|b| b.is_ascii_digit())
     })
@@ -239,11 +241,16 @@ pub fn is_key(text: &str) -> bool {
 /// # Errors
 /// No such ticket.
 pub async fn id(session: &Session, ticket: &str) -> Result<String, Failure> {
-    if !is_key(ticket) {
+    if super::is_id(ticket) {
         return Ok(ticket.to_owned());
     }
-    let rows = super::pages(session, "/v1/tickets", &[("key", ticket.to_owned())], Some(1)).await?;
+    let key = ticket.to_ascii_uppercase();
+    let rows = match is_key(&key) {
+        true => super::pages(session, "/v1/tickets", &[("key", key)], Some(1)).await?,
+        false => Vec::new(),
+    };
     let id = rows.first().and_then(|row| row.get("id")).and_then(Value::as_str);
-    id.map(str::to_owned)
-        .ok_or_else(|| Failure::new(Code::NotFound, format!("no ticket {ticket} (muster tickets list)")))
+    id.map(str::to_owned).ok_or_else(|| {
+        Failure::new(Code::NotFound, format!("no ticket {ticket:?}: by key (INC-17) or id (muster tickets list)"))
+    })
 }

@@ -139,7 +139,7 @@ pub(super) fn known_keys(table: &toml::Table, origin: &str) -> Result<(), Error>
 }
 
 /// Every key there is, from the fields above.
-fn keys() -> Vec<String> {
+pub(super) fn keys() -> Vec<String> {
     let all = File {
         names: Some(vec![String::new()]),
         agent_url: Some(String::new()),

@@ -14,6 +14,21 @@ fn an_empty_file_is_the_shipped_settings() {
 }
 
 #[test]
+fn the_help_of_serve_tells_every_setting_with_its_default() {
+    let told = crate::cli::serve::SETTINGS;
+    let parsed: File = toml::from_str(told).expect("a file that may be copied");
+    assert_eq!(parsed, File::default());
+    for key in file::keys() {
+        let last = key.rsplit('.').next().unwrap_or_default();
+        let is_told = |line: &str| line.trim_start().trim_start_matches("# ").starts_with(last);
+        assert!(told.lines().any(is_told), "{key}");
+    }
+    for (variable, _) in ENVIRONMENT {
+        assert!(told.contains(variable), "{variable}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_named_with_the_nearest_right_one() {
     for (text, expected) in [
         ("state_dri = \"/x\"", "muster.toml: unknown key `state_dri`; did you mean `state_dir`?"),

@@ -48,8 +48,8 @@ pub const JOBS: &[Job] = &[flush::JOB, tick::JOB, certificate::JOB, alive::JOB];
 pub fn start(hands: &Hands, stop: &Stop) {
     for job in JOBS {
         let Some(every) = (job.every)(hands) else { continue };
-        let (hands, mut stop) = (hands.clone(), stop.clone());
-        tokio::spawn(async move {
+        let hands = hands.clone();
+        stop.spawn(|mut stop| async move {
             while tokio::time::timeout(every, stop.wait()).await.is_err() {
                 if let Err(error) = (job.run)(hands.clone()).await {
                     tracing::warn!(job = job.name, %error, "a job failed; it is tried again");

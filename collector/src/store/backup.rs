@@ -150,7 +150,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
         loop {
             match backup.step(STEP_PAGES).map_err(sqlite::error).map_err(failed(to))? {
                 StepResult::Done => break,
-                StepResult::Busy | StepResult::Locked => std::thread::sleep(Duration::from_millis(WAIT_MS)),
+                StepResult::Busy | StepResult::Locked => wait(),
                 _ => {}
             }
         }
@@ -182,4 +182,13 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// Lets the writer go first.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "SQLite does not tell when it is free again, and this thread does nothing else"
+)]
+fn wait() {
+    std::thread::sleep(Duration::from_millis(WAIT_MS));
 }

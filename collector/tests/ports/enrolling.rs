@@ -14,6 +14,7 @@ use std::sync::Arc;
 const NO_BOUND: &str = "[limits]\nrefused_a_minute = 0\nper_address = 1000";
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "the test awaits what it spawns")]
 async fn a_token_for_one_lets_one_in() {
     let house = Arc::new(House::open(NO_BOUND).await);
     let token = house.token(1, 600, None).await;

@@ -84,6 +84,7 @@ impl Agent {
 
     /// In a process group of its own: Ctrl-C is for us, who then let it say goodbye. The service manager that
     /// may have started us is none of its business.
+    #[expect(clippy::disallowed_methods, reason = "the one program that is started: the agent of a quickstart")]
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--config").arg(&self.settings).env_remove("NOTIFY_SOCKET").process_group(0).kill_on_drop(true);

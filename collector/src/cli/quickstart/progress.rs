@@ -2,7 +2,7 @@
 //!
 //! With `--output json|csv` standard output is for the asset alone, and all else goes to standard error.
 
-use crate::cli::output::Format;
+use crate::cli::output::{self, Format};
 use indicatif::ProgressBar;
 use std::cell::RefCell;
 use std::io::IsTerminal as _;
@@ -45,10 +45,10 @@ impl Progress {
     /// Says what is done, on one line.
     pub(super) fn done(&self, what: &str) {
         self.pause();
-        let line = shared::show::line(what);
         match self.format {
-            Format::Table => println!("{line}"),
-            Format::Json | Format::Csv => eprintln!("{line}"),
+            // A reader that has gone away is no reason to end what runs.
+            Format::Table => drop(output::say(what)),
+            Format::Json | Format::Csv => output::remark(what),
         }
     }
 }

@@ -28,6 +28,7 @@ pub(super) struct Collector {
 
 impl Collector {
     /// Starts one on what lies in `dir`, and says after how long it answered.
+    #[expect(clippy::disallowed_methods, reason = "another process is watched, which tells nobody when it is so far")]
     pub(super) fn start(binary: &Path, dir: &Path) -> Result<(Collector, Duration)> {
         let (state, socket, config) = (dir.join("state"), dir.join("admin.sock"), dir.join("muster.toml"));
         // A short interval, so that connections stay open between check-ins, and no bound on their rate.

@@ -1,0 +1,77 @@
+//! The authority's files: who may read them, and when their certificates end.
+
+use super::found::Found;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use shared::unit::At;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// A certificate that ends within this time is worth a warning, in seconds.
+pub(super) const SOON_S: i64 = 90 * 86_400;
+const RESTORE: &str = "restore the folder pki from a backup";
+
+/// Whether a key is its owner's alone.
+pub(super) fn private(path: &Path) -> Found {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => mode(metadata.permissions().mode(), path),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Found::fail(format!("{} is missing", path.display()), RESTORE)
+        }
+        Err(error) => Found::denied(&error),
+    }
+}
+
+pub(super) fn mode(mode: u32, path: &Path) -> Found {
+    match mode & 0o077 {
+        0 => Found::pass("for their owner alone"),
+        _ => Found::fail(
+            format!("others may use the key (mode {:o})", mode & 0o777),
+            format!("chmod 600 {}", path.display()),
+        ),
+    }
+}
+
+/// When the certificate in a file ends.
+pub(super) fn certificate(path: &Path, now: At) -> Found {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) => return Found::denied(&error),
+    };
+    let Ok(der) = CertificateDer::from_pem_slice(&text) else {
+        return Found::fail(format!("{}: no certificate in it", path.display()), RESTORE);
+    };
+    match x509_parser::parse_x509_certificate(&der) {
+        Ok((_, certificate)) => {
+            let validity = certificate.validity();
+            life(validity.not_before.timestamp(), validity.not_after.timestamp(), now)
+        }
+        Err(error) => Found::fail(format!("{}: {error}", path.display()), RESTORE),
+    }
+}
+
+pub(super) fn life(start_s: i64, end_s: i64, now: At) -> Found {
+    let day = |at_s: i64| {
+        jiff::Timestamp::from_second(at_s)
+            .map_or_else(|_| at_s.to_string(), |time| time.strftime("%Y-%m-%d").to_string())
+    };
+    if now.secs() < start_s {
+        return Found::fail(
+            format!("not good before {}", day(start_s)),
+            "set this machine's clock: it is behind the day on which the certificate was made",
+        );
+    }
+    if end_s <= now.secs() {
+        return Found::fail(
+            format!("ended on {}", day(end_s)),
+            "make a new authority: move pki away and enroll every agent again",
+        );
+    }
+    if end_s - now.secs() < SOON_S {
+        let advice = "plan a new authority: every agent will enroll again";
+        return Found::warn(format!("end on {}", day(end_s)), advice);
+    }
+    Found::pass(format!("until {}", day(end_s)))
+}

@@ -1,0 +1,76 @@
+use super::*;
+use crate::pki::Authority;
+use serde_json::json;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+
+#[test]
+fn bounds_are_where_the_collector_has_them() {
+    let at = |free| host::space(&disk::Space { free, floor: 100, ballast: 0 }, 0).state();
+    let soon = 100 * host::SOON_FLOORS;
+    assert_eq!([at(99), at(100), at(soon - 1), at(soon)], ["FAIL", "WARN", "WARN", "PASS"]);
+    let now = At(1_700_000_000_000_000);
+    let at = |after_s| keys::life(now.secs(), now.secs() + after_s, now).state();
+    assert_eq!([at(0), at(1), at(keys::SOON_S - 1), at(keys::SOON_S)], ["FAIL", "WARN", "WARN", "PASS"]);
+    assert_eq!(keys::life(now.secs() + 1, i64::MAX, now).state(), "FAIL", "made in the future");
+    let at = |bits| keys::mode(bits, Path::new("key")).state();
+    assert_eq!([at(0o100_600), at(0o400), at(0o640), at(0o604)], ["PASS", "PASS", "FAIL", "FAIL"]);
+    let at = |ahead_s| host::ahead(now.secs() + ahead_s, now).state();
+    assert_eq!([at(-1), at(host::AHEAD_S), at(host::AHEAD_S + 1)], ["PASS", "PASS", "WARN"]);
+}
+
+#[test]
+fn a_port_is_free_taken_or_answers() {
+    let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = held.local_addr().expect("an address");
+    let taken = host::is_free("web_listen", address);
+    assert!(matches!(&taken, Found::Fail(_, advice) if advice.contains("web_listen")), "{taken:?}");
+    assert_eq!(host::answers(address).state(), "PASS");
+    drop(held);
+    assert_eq!(host::answers(address).state(), "FAIL");
+    assert_eq!(host::is_free("web_listen", address).state(), "PASS");
+}
+
+#[test]
+fn silent_machines_are_counted_named_and_the_verb_is_told() {
+    let rows = |names: &[&str]| names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>();
+    assert_eq!(running::told(&[("silent", "v", Vec::new())]).state(), "PASS");
+    let seen = [("silent", "v", rows(&["a", "b", "c", "d"])), ("quarantined", "w", rows(&["e"]))];
+    let told = running::told(&seen);
+    assert_eq!(told, Found::warn("4 silent (a, b, c, …); 1 quarantined (e)", "see `v`, `w`"));
+}
+
+#[test]
+fn a_healthy_collector_is_told_from_one_with_open_keys_and_a_broken_database() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o750)).expect("a mode");
+    let at = folder.path().display();
+    let text = format!(
+        "state_dir = \"{at}\"\nadmin_socket = \"{at}/sock\"\nagent_listen = \"127.0.0.1:0\"\nweb_listen = \"127.0.0.1:0\"\n"
+    );
+    let config = crate::config::parse(&text, "test", |_| None).expect("settings");
+    let states = || {
+        let found = checks(&config, clock::now());
+        let states = found.iter().filter(|(name, _)| *name != "free space");
+        states.map(|(name, found)| format!("{} {name}", found.state())).collect::<Vec<_>>()
+    };
+    let first = [
+        "PASS config",
+        "WARN collector",
+        "PASS agents' port",
+        "PASS web port",
+        "PASS state directory",
+        "PASS database",
+        "PASS clock",
+        "PASS keys",
+    ];
+    assert_eq!(states(), first);
+    Authority::open(&folder.path().join("pki"), clock::now()).expect("an authority");
+    drop(crate::store::open::writer(&folder.path().join("muster.db"), clock::now()).expect("a database"));
+    assert!(states().iter().all(|line| line.starts_with("PASS") || line == "WARN collector"), "{:?}", states());
+    let key = folder.path().join("pki").join(AGENT_CA);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("a mode");
+    fs::write(folder.path().join("muster.db"), "broken").expect("a file");
+    let failed: Vec<_> = states().into_iter().filter(|line| line.starts_with("FAIL")).collect();
+    assert_eq!(failed, ["FAIL database", "FAIL keys of agents"]);
+}
