@@ -34,7 +34,7 @@ impl From<Part> for Item {
     /// Key: the kind; a second board has its number (`board#2`), given by the probe in `kind`.
     fn from(part: Part) -> Item {
         let kind = part.kind.split('#').next().unwrap_or("").to_owned();
-        Item { maker: part.maker, model: part.model, serial: part.serial, ..Item::new(&kind, part.kind) }
+        Item { maker: part.maker, model: part.model, serial: part.serial, ..Item::new(kind, part.kind) }
             .with("sku", part.sku)
             .with("version", part.version)
             .with("family", part.family)

@@ -28,7 +28,7 @@ pub fn once(args: &Args, config: &Config) -> Result<(), Fail> {
     let probes = chosen(&args.only, &config.disabled)?;
     // The process ends after this: taking thousands of rows apart would be a sixth of its work.
     let sections = ManuallyDrop::new(collect::run(&Live, &probes));
-    output::report(&sections, args.output)
+    output::report(&sections, &Live, args.output)
 }
 
 /// The probes named, or all that are not disabled.

@@ -3,6 +3,7 @@
 
 use crate::collect::{Sections, json, table};
 use crate::exit::{Code, Fail};
+use crate::source::Source;
 use clap::ValueEnum;
 use shared::show;
 use std::io::{self, BufWriter, Write};
@@ -29,10 +30,10 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(),
     }
 }
 
-/// Prints a report.
-pub fn report(sections: &Sections, format: Format) -> Result<(), Fail> {
+/// Prints a report of what `source` told.
+pub fn report(sections: &Sections, source: &dyn Source, format: Format) -> Result<(), Fail> {
     print(|out| match format {
-        Format::Table => out.write_all(table::render(sections).as_bytes()),
+        Format::Table => out.write_all(table::render(sections, source.user() == Ok(0)).as_bytes()),
         Format::Json => json::write(sections, out),
         Format::Csv => csv_report(sections, out),
     })
@@ -48,8 +49,7 @@ fn csv_report(sections: &Sections, out: &mut dyn Write) -> io::Result<()> {
             let attrs = serde_json::to_string(&item.attrs)?;
             let (label, maker) = (text(&item.label), text(&item.maker));
             let (model, serial) = (text(&item.model), text(&item.serial));
-            let cells = [name, &item.kind, &item.key, &label, &maker, &model, &serial, &size, &attrs];
-            csv_line(out, &cells.map(String::as_str))?;
+            csv_line(out, &[name, &item.kind, &item.key, &label, &maker, &model, &serial, &size, &attrs])?;
         }
     }
     Ok(())

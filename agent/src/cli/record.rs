@@ -54,7 +54,7 @@ pub fn record(args: &RecordArgs, config: &Config) -> Result<(), Fail> {
 
 pub fn replay(args: &ReplayArgs) -> Result<(), Fail> {
     let tape = read_tape(&args.file)?;
-    output::report(&collect::run(&tape, &once::chosen(&args.once.only, &[])?), args.once.output)
+    output::report(&collect::run(&tape, &once::chosen(&args.once.only, &[])?), &tape, args.once.output)
 }
 
 /// Reads a tape.
