@@ -18,7 +18,7 @@ const COLUMNS: &[(&str, &[&str])] = &[
     ("disks", &["label", "maker", "model", "serial", "size", "bus", "medium", "backing"]),
     ("filesystems", &["key", "fstype", "device", "size", "free_bytes", "read_only", "remote"]),
     ("network", &["label", "form", "mac", "addresses", "up", "speed_mbps", "driver", "gateways"]),
-    ("os", &["label", "version", "kernel", "arch", "hostname", "timezone", "hypervisor", "container"]),
+    ("os", &["label", "version", "kernel", "arch", "hostname", "timezone", "hypervisor", "container", "image"]),
     ("users", &["key", "uid", "label", "home", "shell", "groups", "sessions"]),
     ("dpkg", &["label", "version", "arch"]),
     ("ports", &["protocol", "address", "port", "label", "uid", "pid"]),
