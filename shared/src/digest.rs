@@ -211,6 +211,7 @@ pub fn put_int(out: &mut Vec<u8>, number: i64) {
 }
 
 /// Canonical JSON of a kind or a name. Nearly all stand in the program: words, of which nothing is escaped.
+#[expect(clippy::ptr_arg, reason = "whether it is the program's own is what tells")]
 pub fn canonical_name(out: &mut Vec<u8>, name: &Cow<'static, str>) {
     match name {
         Cow::Borrowed(word) => {

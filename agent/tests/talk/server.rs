@@ -1,6 +1,8 @@
 //! A collector of two hundred lines, for tests: TLS 1.3, one port for both roles, the protocol, and ways to
 //! misbehave.
 
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "it is a collector, with a port and a clock")]
+
 use crate::model::Collector;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
