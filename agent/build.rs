@@ -2,6 +2,11 @@
 //! systems have no `libgcc_s.so.1`. Only in profiles for release, and only where the linker's compiler has the
 //! archive; else the shared library is linked, as the standard library asks for it.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build script is told by its environment, and asks the linker's compiler"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

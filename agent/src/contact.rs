@@ -109,11 +109,13 @@ impl Contact {
 
     /// Delivers everything that waits, or a beat.
     pub async fn talk(&mut self, stream: &mut Stream) -> Ended {
-        if self.is_expired()
-            && self.next.is_none()
-            && let Err(fail) = self.recover().await
-        {
-            return Ended::Later(None, format!("the certificate has expired: {fail}"));
+        // Once in a contact: a collector that grants what it then refuses is asked again later, not at once.
+        let mut recovered = false;
+        if self.is_expired() && self.next.is_none() {
+            if let Err(fail) = self.recover().await {
+                return Ended::Later(None, format!("the certificate has expired: {fail}"));
+            }
+            recovered = true;
         }
         let mut records_max = shared::limit::RECORDS;
         for _ in 0..POSTS_MAX {
@@ -140,8 +142,8 @@ impl Contact {
                     stream.refused(record);
                     self.refused += 1;
                 }
-                Outcome::Expired if self.next.is_none() => {
-                    self.expired = true;
+                Outcome::Expired if self.next.is_none() && !recovered => {
+                    (self.expired, recovered) = (true, true);
                     if let Err(fail) = self.recover().await {
                         return Ended::Later(None, format!("the certificate has expired: {fail}"));
                     }

@@ -57,7 +57,9 @@ pub fn judge(reply: Result<Reply, CallError>) -> Outcome {
             Ok(answer) => Outcome::Taken(answer),
             Err(error) => Outcome::Later(None, format!("the answer is not understood: {error}")),
         },
-        401 | 403 => Outcome::Banned(complaint),
+        // A resumed session does not show the certificate again: that it has ended, HTTP says.
+        401 => Outcome::Expired,
+        403 => Outcome::Banned(complaint),
         409 => Outcome::Fork(complaint),
         400 | 413 | 415 | 422 => Outcome::Refused(complaint),
         _ => Outcome::Later(reply.retry_after_s, complaint),
@@ -88,6 +90,7 @@ mod tests {
             (reply(429, problem, Some(9)), Outcome::Later(Some(9), complaint() + " (429)")),
             (reply(503, "<html>", None), Outcome::Later(None, "status 503".into())),
             (reply(302, "", None), Outcome::Later(None, "status 302".into())),
+            (reply(401, problem, None), Outcome::Expired),
             (Err(CallError::Expired), Outcome::Expired),
         ] {
             assert_eq!(judge(reply), expected);

@@ -16,7 +16,7 @@
 //!
 //! Speaks outbound only, opens no port, executes nothing that a collector sends.
 
-#![deny(unsafe_code)]
+#![deny(unsafe_code, clippy::print_stdout)]
 
 pub mod cli;
 pub mod client;

@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const GOING_DOWN: &[&str] = &["/run/nologin", "/run/systemd/shutdown/scheduled"];
 
 /// Tells the service manager something: `READY=1`, `WATCHDOG=1`, `STATUS=…`, `STOPPING=1`.
+#[expect(clippy::disallowed_methods, reason = "sd_notify(3): systemd tells its socket so")]
 pub fn notify(state: &str) {
     let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
     let address = match name.as_bytes().strip_prefix(b"@") {
@@ -27,6 +28,7 @@ pub fn notify(state: &str) {
 }
 
 /// How often the service manager wants a sign of life; half of what it allows.
+#[expect(clippy::disallowed_methods, reason = "sd_watchdog_enabled(3): systemd tells its interval so")]
 pub fn watchdog() -> Option<Duration> {
     let micros = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
     Some(Duration::from_micros(micros) / 2).filter(|half| !half.is_zero())

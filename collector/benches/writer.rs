@@ -41,13 +41,13 @@ fn now() -> At {
 
 fn package(name: usize, version: u64) -> Item {
     Package {
-        manager: "dpkg".into(),
-        name: format!("package-{name}"),
-        version: format!("1.{version}-1"),
-        arch: Some("amd64".into()),
-        publisher: Some("Debian Maintainers".into()),
+        manager: "dpkg",
+        name: &format!("package-{name}"),
+        version: &format!("1.{version}-1"),
+        arch: Some("amd64"),
+        publisher: Some("Debian Maintainers"),
         size_bytes: Some(4096),
-        summary: Some("a package of the benchmark".into()),
+        summary: Some("a package of the benchmark"),
         ..Package::default()
     }
     .into()

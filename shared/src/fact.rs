@@ -179,8 +179,8 @@ impl<'de> Deserialize<'de> for Value {
 /// the thing is in the same place ("Item keys" in the README says which key each kind has).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Item {
-    /// What it is: `disk`, `package`, `port` …
-    pub kind: String,
+    /// What it is: `disk`, `package`, `port` … Probes name their own kinds: those take no memory.
+    pub kind: Cow<'static, str>,
     /// Where it is, unique in the section.
     pub key: String,
     /// What a person calls it.
@@ -208,8 +208,8 @@ pub struct Item {
 
 impl Item {
     /// An item with nothing but its kind and key.
-    pub fn new(kind: &str, key: impl Into<String>) -> Item {
-        Item { kind: kind.to_owned(), key: key.into(), ..Item::default() }
+    pub fn new(kind: impl Into<Cow<'static, str>>, key: impl Into<String>) -> Item {
+        Item { kind: kind.into(), key: key.into(), ..Item::default() }
     }
 
     /// Adds an attribute if there is a value for it.

@@ -34,7 +34,7 @@ impl From<Part> for Item {
     /// Key: the kind; a second board has its number (`board#2`), given by the probe in `kind`.
     fn from(part: Part) -> Item {
         let kind = part.kind.split('#').next().unwrap_or("").to_owned();
-        Item { maker: part.maker, model: part.model, serial: part.serial, ..Item::new(&kind, part.kind) }
+        Item { maker: part.maker, model: part.model, serial: part.serial, ..Item::new(kind, part.kind) }
             .with("sku", part.sku)
             .with("version", part.version)
             .with("family", part.family)
@@ -350,6 +350,9 @@ pub struct Os {
     pub hypervisor: Option<String>,
     /// Container it runs in: `docker`, `lxc` …; both layers may be there.
     pub container: Option<String>,
+    /// The engine whose image this root filesystem is (`docker`), on a machine that is no container: an image that
+    /// was booted. Tools that go by the marker alone take such a machine for a container.
+    pub image: Option<String>,
     /// This boot's id.
     pub boot_id: Option<String>,
     /// When this boot began, microseconds UTC.
@@ -373,6 +376,7 @@ impl From<Os> for Item {
             .with("installed", os.installed)
             .with("hypervisor", os.hypervisor)
             .with("container", os.container)
+            .with("image", os.image)
             .with_now("boot_id", os.boot_id)
             .with_now("booted_us", os.booted_us)
     }

@@ -1,6 +1,7 @@
 //! Typed facts: health readings.
 //!
-//! A reading says how one resource fares on one check: a value out of a total, in the check's unit. The
+//! A reading says how one resource fares on one check: a value out of a total, in the check's unit. One that
+//! could not be taken is a row without a value: nothing is known of it, and what it showed last stands. The
 //! agent tells it again when it moved one step or crossed a threshold; whether that is a fault, only the
 //! collector decides.
 
@@ -107,8 +108,23 @@ impl From<Reading> for Item {
     }
 }
 
+/// The row of a reading that could not be taken: it has no value, and `why` says for what reason. It is neither
+/// good nor bad, and the row must not be missing, because a missing one says that the resource is gone.
+pub fn unread(check: &str, resource: &str, identity: Option<String>, why: &str) -> Item {
+    Item::new("reading", format!("{check}:{resource}"))
+        .with("identity", identity)
+        .with("detail", Some(format!("it could not be read: {why}")))
+}
+
+/// Check and resource that a row tells of, with a value or without: the resource by its lasting identity
+/// where its name may be reused.
+pub fn subject(item: &Item) -> Option<(&str, &str)> {
+    let (check, resource) = item.key.split_once(':')?;
+    Some((check, item.text("identity").unwrap_or(resource)))
+}
+
 impl Reading {
-    /// Reads an item of the section back.
+    /// Reads an item of the section back; nothing of one that could not be taken.
     pub fn from_item(item: &Item) -> Option<Reading> {
         let (check, resource) = item.key.split_once(':')?;
         Some(Reading {
@@ -136,7 +152,17 @@ mod tests {
             identity: Some("uuid".into()),
             detail: None,
         };
-        assert_eq!(Reading::from_item(&reading.clone().into()), Some(reading));
+        let item = Item::from(reading.clone());
+        assert_eq!(subject(&item), Some(("disk_space", "uuid")));
+        assert_eq!(Reading::from_item(&item), Some(reading));
+    }
+
+    #[test]
+    fn a_reading_that_could_not_be_taken_has_no_value_and_the_same_subject() {
+        let item = unread("disk_space", "/srv/a:b", None, "denied");
+        assert_eq!((Reading::from_item(&item), subject(&item)), (None, Some(("disk_space", "/srv/a:b"))));
+        let named = unread("disk_space", "/srv", Some("uuid".into()), "denied");
+        assert_eq!(subject(&named), Some(("disk_space", "uuid")));
     }
 
     #[test]

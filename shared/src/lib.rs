@@ -15,6 +15,7 @@
 //! | [`checkin`] | the one exchange between agent and collector |
 //! | [`enroll`] | how an agent gets and renews its identity |
 //! | [`limit`] | the bounds that both sides keep |
+//! | [`scan`] | a look through many short texts |
 //! | [`show`] | reported text as a person may see it |
 
 pub mod checkin;
@@ -26,6 +27,7 @@ pub mod hardware;
 pub mod health;
 pub mod id;
 pub mod limit;
+pub mod scan;
 pub mod show;
 pub mod software;
 pub mod unit;

@@ -1,6 +1,6 @@
 //! Typed facts: software.
 
-use crate::fact::{Item, Value};
+use crate::fact::{Attrs, Item};
 
 /// The section of packages that dpkg installed.
 pub const SECTION_DPKG: &str = "dpkg";
@@ -8,37 +8,34 @@ pub const SECTION_DPKG: &str = "dpkg";
 /// Sections whose items are software. The register keeps these in a layout of their own, for volume.
 pub const SECTIONS: &[&str] = &[SECTION_DPKG];
 
-/// One installed package. All of it follows from the package file that was installed, so that equal
-/// packages are equal rows on every machine.
+/// One installed package, as it stands in a database of packages. All of it follows from the package file that
+/// was installed, so that equal packages are equal rows on every machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Package {
+pub struct Package<'a> {
     /// Who installed it: `dpkg`.
-    pub manager: String,
+    pub manager: &'a str,
     /// Its name.
-    pub name: String,
+    pub name: &'a str,
     /// Its version, in the manager's own form.
-    pub version: String,
+    pub version: &'a str,
     /// Its architecture.
-    pub arch: Option<String>,
+    pub arch: Option<&'a str>,
     /// Who maintains or publishes it.
-    pub publisher: Option<String>,
+    pub publisher: Option<&'a str>,
     /// What it takes on disk when installed, in bytes.
     pub size_bytes: Option<i64>,
     /// The source package it was built from, if named otherwise.
-    pub source: Option<String>,
+    pub source: Option<&'a str>,
     /// The manager's category.
-    pub category: Option<String>,
+    pub category: Option<&'a str>,
     /// One line on what it is.
-    pub summary: Option<String>,
+    pub summary: Option<&'a str>,
 }
 
-impl From<Package> for Item {
+impl From<Package<'_>> for Item {
     /// Key: `manager/name/arch`.
-    fn from(package: Package) -> Item {
-        let key = [&package.manager, "/", &package.name, "/", package.arch.as_deref().unwrap_or("")].concat();
-        // There are thousands of packages: the names come sorted and the list is long enough, so that the map is
-        // built in one go.
-        let mut attrs = Vec::with_capacity(5);
+    fn from(package: Package<'_>) -> Item {
+        let key = [package.manager, "/", package.name, "/", package.arch.unwrap_or_default()].concat();
         let all = [
             ("arch", package.arch),
             ("category", package.category),
@@ -46,12 +43,17 @@ impl From<Package> for Item {
             ("summary", package.summary),
             ("version", Some(package.version)),
         ];
-        attrs.extend(all.into_iter().filter_map(|(name, text)| Some((name.into(), Value::Text(text?)))));
+        let mut attrs = Attrs::new();
+        for (name, text) in all {
+            if let Some(text) = text {
+                attrs.insert(name.into(), text.into());
+            }
+        }
         Item {
-            label: Some(package.name),
-            maker: package.publisher,
+            label: Some(package.name.to_owned()),
+            maker: package.publisher.map(str::to_owned),
             size: package.size_bytes,
-            attrs: attrs.into_iter().collect(),
+            attrs,
             ..Item::new("package", key)
         }
     }

@@ -1,22 +1,17 @@
 //! Which machine is which: made tapes, told by the real agent to the real collector.
 
-use agent::source::Table;
-use agent::source::tape::Tape;
+mod made;
+
+use made::{Machine, Nic, Told};
 use serde_json::Value;
 use std::path::Path;
-use tests::{Agent, World};
+use tests::World;
 
-/// A made machine: what its maker and its owner gave it.
-#[derive(Clone)]
-struct Machine {
-    hostname: &'static str,
-    serial: &'static str,
-    uuid: &'static str,
-    board: &'static str,
-    chassis: &'static str,
-    /// Set by a container engine, for what runs on this machine.
-    container: bool,
-}
+/// The laptop's own network card.
+const CARD: Nic = Nic { name: "enp3s0", mac: [0xe4, 0xe7, 0x49, 1, 2, 3], bus: "pci", kind: "", master: 0 };
+/// A network card in a dock: whoever docks has it.
+const DOCK: Nic = Nic { name: "enx00e04c000001", mac: [0x00, 0xe0, 0x4c, 0, 0, 1], bus: "usb", kind: "", master: 0 };
+const OTHER_DOCK: Nic = Nic { name: "enx00e04c000002", mac: [0x00, 0xe0, 0x4c, 0, 0, 2], ..DOCK };
 
 const LAPTOP: Machine = Machine {
     hostname: "ada",
@@ -24,99 +19,9 @@ const LAPTOP: Machine = Machine {
     uuid: "4c4c4544-0042-3510-8056-b4c04f4b3532",
     board: "PKJ12345",
     chassis: "CH-77001",
+    nics: &[CARD],
     container: false,
 };
-
-/// What the kernel shows of the firmware's table.
-const DMI: [&str; 11] = [
-    "board_name",
-    "board_serial",
-    "board_vendor",
-    "chassis_serial",
-    "chassis_type",
-    "chassis_vendor",
-    "product_name",
-    "product_serial",
-    "product_sku",
-    "product_uuid",
-    "sys_vendor",
-];
-
-impl Machine {
-    fn tape(&self) -> String {
-        let mut tape = Tape::of("linux")
-            .user(0)
-            // The files below it tell enough, as they do to an agent that is not root.
-            .denied("/sys/firmware/dmi/tables/DMI")
-            .dir("/sys/class/dmi/id", &DMI)
-            .dir("/sys/block", &[])
-            .netlink(Table::Links, b"")
-            .netlink(Table::Addresses, b"")
-            .netlink(Table::Routes, b"")
-            .file("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
-            .file("/proc/net/tcp", "")
-            .file("/proc/self/mountinfo", "")
-            .link("/proc/self/ns/pid", if self.container { "pid:[4026532800]" } else { "pid:[4026531836]" })
-            .file("/proc/sys/kernel/hostname", format!("{}\n", self.hostname))
-            .file(
-                "/etc/os-release",
-                "ID=debian\nNAME=\"Debian GNU/Linux\"\nPRETTY_NAME=\"Debian GNU/Linux 12\"\nVERSION_ID=\"12\"\n",
-            )
-            .file("/proc/meminfo", "MemTotal:       16000000 kB\nMemAvailable:    8000000 kB\n")
-            .file(
-                "/var/lib/dpkg/status",
-                "Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2\n",
-            );
-        for (name, value) in [
-            ("sys_vendor", "HP"),
-            ("product_name", "EliteBook 840"),
-            ("product_sku", "SKU-1"),
-            ("product_serial", self.serial),
-            ("product_uuid", self.uuid),
-            ("board_vendor", "HP"),
-            ("board_name", "8723"),
-            ("board_serial", self.board),
-            ("chassis_vendor", "HP"),
-            ("chassis_serial", self.chassis),
-            ("chassis_type", "10"),
-        ] {
-            tape = tape.file(&format!("/sys/class/dmi/id/{name}"), format!("{value}\n"));
-        }
-        if self.container {
-            tape =
-                tape.file("/run/.containerenv", "engine=\"podman-4.3.1\"\nid=\"0123456789abcdef0123456789abcdef\"\n");
-        }
-        tape.to_text()
-    }
-}
-
-/// An agent on a made machine.
-struct Told {
-    agent: Agent,
-    tape: std::path::PathBuf,
-}
-
-impl Told {
-    fn on(world: &World, name: &str, machine: &Machine) -> Told {
-        let tape = world.path(&format!("{name}.tape"));
-        std::fs::write(&tape, machine.tape()).expect("a tape");
-        let mut told = Told { agent: world.join(name), tape };
-        told.start();
-        told
-    }
-
-    fn start(&mut self) {
-        let tape = self.tape.clone();
-        self.agent.start(&["--tape", tape.to_str().expect("a path")]);
-    }
-
-    /// The machine is another one from the next look on.
-    fn becomes(&self, machine: &Machine) {
-        let next = self.tape.with_extension("next");
-        std::fs::write(&next, machine.tape()).expect("a tape");
-        std::fs::rename(next, &self.tape).expect("a tape");
-    }
-}
 
 fn assets(world: &World) -> Vec<Value> {
     world.json(&["assets", "list"]).as_array().cloned().unwrap_or_default()
@@ -175,6 +80,105 @@ fn a_new_main_board_is_the_same_machine() {
     assert_eq!(assets(&world).len(), 1);
 }
 
+/// What the timeline tells of network interfaces after `head`: kind and text.
+fn told_of_network(world: &World, head: u64) -> Vec<(String, String)> {
+    let all = world.get(&format!("/v1/events?after={head}&limit=500")).expect("events");
+    let items = all["items"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    items
+        .iter()
+        .filter(|event| event["event"]["section"] == "network")
+        .map(|event| (text(&event["event"]["kind"]), text(&event["text"])))
+        .collect()
+}
+
+/// Nothing but one asset a machine, and nobody in question.
+fn assert_in_order(world: &World, machines: usize) {
+    assert_eq!(assets(world).len(), machines);
+    let kinds = kinds(world);
+    for trouble in ["agent_quarantined", "asset_reimaged", "asset_merged", "identity_conflict", "mainboard_replaced"] {
+        assert!(!kinds.contains(&trouble.to_owned()), "{trouble}: {kinds:?}");
+    }
+}
+
+#[test]
+fn a_new_network_card_is_the_same_machine() {
+    let world = World::start();
+    let told = Told::on(&world, "machine", &LAPTOP);
+    world.event("baseline", 0);
+    let head = world.head();
+    told.becomes(&Machine { nics: &[Nic { mac: [0xe4, 0xe7, 0x49, 9, 9, 9], ..CARD }], ..LAPTOP });
+    world.event("item_replaced", head);
+    let line = "interface enp3s0 ethernet e4:e7:49:01:02:03 replaced by enp3s0 ethernet e4:e7:49:09:09:09";
+    assert_eq!(told_of_network(&world, head), [("item_replaced".to_owned(), line.to_owned())]);
+    assert_in_order(&world, 1);
+}
+
+#[test]
+fn a_dock_comes_and_goes() {
+    let world = World::start();
+    let told = Told::on(&world, "machine", &LAPTOP);
+    world.event("baseline", 0);
+    let head = world.head();
+    told.becomes(&Machine { nics: &[CARD, DOCK], ..LAPTOP });
+    world.event("item_added", head);
+    told.becomes(&LAPTOP);
+    world.event("item_removed", head);
+    let told = ["added", "removed"]
+        .map(|what| (format!("item_{what}"), format!("interface enx00e04c000001 ethernet 00:e0:4c:00:00:01 {what}")));
+    assert_eq!(told_of_network(&world, head), told);
+    assert_in_order(&world, 1);
+}
+
+/// A dock's card has an address that its maker burnt in, and two laptops show it: it proves neither of them.
+#[test]
+fn docks_that_two_laptops_share_make_them_no_one() {
+    const OWN: Nic = Nic { mac: [0xe4, 0xe7, 0x49, 7, 7, 7], ..CARD };
+    const OTHER: Machine = Machine {
+        hostname: "grace",
+        serial: "5CG7777GHI",
+        uuid: "22222222-2222-3333-4444-555555555555",
+        board: "PKJ77777",
+        chassis: "CH-77777",
+        nics: &[OWN, OTHER_DOCK],
+        container: false,
+    };
+    let world = World::start();
+    let ada = Told::on(&world, "ada", &Machine { nics: &[CARD, DOCK], ..LAPTOP });
+    let grace = Told::on(&world, "grace", &OTHER);
+    world.event_where("asset_created", 0, |event| event.to_string().contains("ada"));
+    world.event_where("asset_created", 0, |event| event.to_string().contains("grace"));
+    let head = world.head();
+    // They change seats.
+    ada.becomes(&Machine { nics: &[CARD, OTHER_DOCK], ..LAPTOP });
+    grace.becomes(&Machine { nics: &[OWN, DOCK], ..OTHER });
+    for dock in ["00:e0:4c:00:00:01", "00:e0:4c:00:00:02"] {
+        for kind in ["item_added", "item_removed"] {
+            world.event_where(kind, head, |event| event["event"]["item"]["key"] == dock);
+        }
+    }
+    assert_eq!(told_of_network(&world, head).len(), 4);
+    assert_in_order(&world, 2);
+}
+
+/// The host's ends of containers' cables and the networks of a project come and go all day.
+#[test]
+fn containers_that_come_and_go_are_no_news_of_their_host() {
+    const BRIDGE: Nic = Nic { name: "docker0", mac: [2, 0x42, 0, 0, 0, 1], bus: "", kind: "bridge", master: 0 };
+    const PROJECT: Nic = Nic { name: "br-0123456789ab", ..BRIDGE };
+    const CABLE: Nic = Nic { name: "veth12ab34", mac: [2, 0x42, 0, 0, 0, 2], bus: "", kind: "veth", master: 2 };
+    let world = World::start();
+    let told = Told::on(&world, "machine", &Machine { nics: &[CARD, BRIDGE], ..LAPTOP });
+    world.event("baseline", 0);
+    let head = world.head();
+    told.becomes(&Machine { nics: &[CARD, BRIDGE, PROJECT, CABLE], hostname: "grace", ..LAPTOP });
+    world.event_where("asset_changed", head, |event| event.to_string().contains("grace"));
+    told.becomes(&Machine { nics: &[CARD, BRIDGE], ..LAPTOP });
+    world.event_where("asset_changed", head, |event| event.to_string().contains("ada"));
+    assert_eq!(told_of_network(&world, head), []);
+    assert_in_order(&world, 1);
+}
+
 #[test]
 fn a_copied_disk_is_quarantined_and_changes_nothing() {
     let world = World::start();
@@ -187,6 +191,7 @@ fn a_copied_disk_is_quarantined_and_changes_nothing() {
         uuid: "11111111-2222-3333-4444-555555555555",
         board: "OTHER-1",
         chassis: "OTHER-2",
+        nics: &[Nic { mac: [0xe4, 0xe7, 0x49, 5, 5, 5], ..CARD }],
         ..LAPTOP
     };
     told.becomes(&other);

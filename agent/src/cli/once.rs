@@ -25,7 +25,7 @@ pub fn once(args: &Args, config: &Config, format: Format) -> Result<(), Fail> {
     let probes = chosen(&args.only, &config.disabled)?;
     // The process ends after this: taking thousands of rows apart would be a sixth of its work.
     let sections = ManuallyDrop::new(collect::run(&Live, &probes));
-    output::report(&sections, format)
+    output::report(&sections, &Live, format)
 }
 
 /// The probes named, or all that are not disabled.

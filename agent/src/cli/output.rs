@@ -3,6 +3,7 @@
 
 use crate::collect::{self, Sections, table};
 use crate::exit::{Code, Fail};
+use crate::source::Source;
 use clap::ValueEnum;
 use serde::Serialize;
 use shared::show;
@@ -30,10 +31,10 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(),
     }
 }
 
-/// Prints a report.
-pub fn report(sections: &Sections, format: Format) -> Result<(), Fail> {
+/// Prints a report of what `source` told.
+pub fn report(sections: &Sections, source: &dyn Source, format: Format) -> Result<(), Fail> {
     print(|out| match format {
-        Format::Table => out.write_all(table::render(sections).as_bytes()),
+        Format::Table => out.write_all(table::render(sections, source.user() == Ok(0)).as_bytes()),
         Format::Json => collect::json::write(sections, out),
         Format::Csv => csv_report(sections, out),
     })

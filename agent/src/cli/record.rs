@@ -54,7 +54,7 @@ pub fn record(args: &RecordArgs, config: &Config) -> Result<(), Fail> {
 
 pub fn replay(args: &ReplayArgs, format: Format) -> Result<(), Fail> {
     let tape = read_tape(&args.file)?;
-    output::report(&collect::run(&tape, &once::chosen(&args.once.only, &[])?), format)
+    output::report(&collect::run(&tape, &once::chosen(&args.once.only, &[])?), &tape, format)
 }
 
 /// Reads a tape.

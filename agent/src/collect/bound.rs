@@ -6,6 +6,8 @@ use crate::probes::Found;
 use shared::checkin::{Problem, State, Why};
 use shared::fact::{Attrs, Item, Value};
 use shared::limit;
+use shared::scan;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -23,17 +25,17 @@ pub(super) fn section(name: &str, found: Result<Found, Problem>) -> Section {
         }
     };
     let mut told = found.problems;
-    let mut rows: Vec<Option<Item>> = found.items.into_iter().map(Some).collect();
-    for item in rows.iter_mut().flatten() {
+    let mut found = found.items;
+    for item in &mut found {
         item_within(item, &mut told);
     }
-    // Numbers are sorted instead of rows, which are large; of twins the first found comes first.
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    let key = |row: usize| rows.get(row).and_then(Option::as_ref).map(|item| item.key.as_str());
-    order.sort_by(|a, b| key(*a).cmp(&key(*b)));
+    // Keys are sorted instead of rows, which are large; of twins the first found comes first.
+    let mut order: Vec<(&str, usize)> = found.iter().zip(0..).map(|(item, row)| (item.key.as_str(), row)).collect();
+    order.sort_unstable();
+    let order: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
     let mut twins = Vec::new();
-    let mut unique: Vec<(String, Item)> = Vec::with_capacity(rows.len());
-    for item in order.into_iter().filter_map(|row| rows.get_mut(row)?.take()) {
+    let mut unique: Vec<(String, Item)> = Vec::with_capacity(found.len());
+    for item in order.into_iter().filter_map(|row| found.get_mut(row).map(std::mem::take)) {
         match unique.last() {
             Some((key, _)) if *key == item.key => twins.push(item),
             _ => unique.push((item.key.clone(), item)),
@@ -71,10 +73,14 @@ fn put_twin(items: &mut BTreeMap<String, Item>, mut item: Item, told: &mut Vec<P
 
 fn item_within(item: &mut Item, told: &mut Vec<Problem>) {
     let mut cuts: Vec<&str> = Vec::new();
-    for (field, text) in [("kind", &mut item.kind), ("key", &mut item.key)] {
-        if text_within(text, limit::NAME_BYTES) {
-            cuts.push(field);
-        }
+    // A kind that a probe wrote out is within every bound.
+    if let Cow::Owned(kind) = &mut item.kind
+        && text_within(kind, limit::NAME_BYTES)
+    {
+        cuts.push("kind");
+    }
+    if text_within(&mut item.key, limit::NAME_BYTES) {
+        cuts.push("key");
     }
     let columns = [
         ("label", &mut item.label),
@@ -99,7 +105,9 @@ fn item_within(item: &mut Item, told: &mut Vec<Problem>) {
 /// True if something had to be cut.
 fn attrs_within(attrs: &mut Attrs) -> bool {
     let mut cut = false;
-    if let Some(first_cut) = attrs.keys().nth(limit::ATTRS).cloned() {
+    if attrs.len() > limit::ATTRS
+        && let Some(first_cut) = attrs.keys().nth(limit::ATTRS).cloned()
+    {
         attrs.split_off(&first_cut);
         cut = true;
     }
@@ -120,7 +128,7 @@ fn value_within(value: &mut Value) -> bool {
 
 /// Removes NUL, which no database holds, and cuts; true if it had to be cut.
 fn text_within(text: &mut String, bytes_max: usize) -> bool {
-    if memchr::memchr(0, text.as_bytes()).is_some() {
+    if !scan::none(text.as_bytes(), |byte| byte == 0) {
         text.retain(|c| c != '\0');
     }
     cut(text, bytes_max)

@@ -20,7 +20,7 @@
 //! only a check-in needs them (`muster-agent show --all` has those that were sent).
 
 use super::{Section, Sections};
-use shared::digest::{canonical_map, canonical_text};
+use shared::digest::{canonical_map, canonical_name, canonical_text, put_int};
 use shared::fact::{Attrs, Item};
 use std::io::Write;
 
@@ -63,7 +63,7 @@ fn section(out: &mut Vec<u8>, section: &Section) -> std::io::Result<()> {
 
 fn item(out: &mut Vec<u8>, item: &Item) {
     out.extend_from_slice(b"{\"kind\":");
-    canonical_text(out, &item.kind);
+    canonical_name(out, &item.kind);
     out.extend_from_slice(b",\"key\":");
     canonical_text(out, &item.key);
     let columns: [(&[u8], &Option<String>); 4] = [
@@ -80,7 +80,7 @@ fn item(out: &mut Vec<u8>, item: &Item) {
     }
     if let Some(size) = item.size {
         out.extend_from_slice(b",\"size\":");
-        out.extend_from_slice(size.to_string().as_bytes());
+        put_int(out, size);
     }
     let maps: [(&[u8], &Attrs); 2] = [(b",\"attrs\":", &item.attrs), (b",\"now\":", &item.now)];
     for (name, map) in maps.into_iter().filter(|(_, map)| !map.is_empty()) {

@@ -18,7 +18,7 @@ const COLUMNS: &[(&str, &[&str])] = &[
     ("disks", &["label", "maker", "model", "serial", "size", "bus", "medium", "backing"]),
     ("filesystems", &["key", "fstype", "device", "size", "free_bytes", "read_only", "remote"]),
     ("network", &["label", "form", "mac", "addresses", "up", "speed_mbps", "driver", "gateways"]),
-    ("os", &["label", "version", "kernel", "arch", "hostname", "timezone", "hypervisor", "container"]),
+    ("os", &["label", "version", "kernel", "arch", "hostname", "timezone", "hypervisor", "container", "image"]),
     ("users", &["key", "uid", "label", "home", "shell", "groups", "sessions"]),
     ("dpkg", &["label", "version", "arch"]),
     ("ports", &["protocol", "address", "port", "label", "uid", "pid"]),
@@ -35,15 +35,15 @@ const BLANKS: &str = "                                                          
 /// What is named in one note before "and N more".
 const NAMED_MAX: usize = 8;
 
-/// The report as text. Sections come in the order in which their probes run.
-pub fn render(sections: &Sections) -> String {
+/// The report as text. Sections come in the order in which their probes run. `root`: it was root who looked.
+pub fn render(sections: &Sections, root: bool) -> String {
     let mut out = String::new();
     let known = PROBES.iter().map(|probe| probe.name).filter_map(|name| sections.get_key_value(name));
     let other = sections.iter().filter(|(name, _)| !PROBES.iter().any(|probe| probe.name == name.as_str()));
     for (name, section) in known.chain(other) {
         render_section(&mut out, name, section);
     }
-    notes(&mut out, sections);
+    notes(&mut out, sections, root);
     out
 }
 
@@ -148,7 +148,7 @@ pub fn bytes(amount: i64) -> String {
 }
 
 /// What is missing: all that was denied as one note, everything else a line each.
-fn notes(out: &mut String, sections: &Sections) {
+fn notes(out: &mut String, sections: &Sections, root: bool) {
     let all =
         || sections.iter().flat_map(|(name, section)| section.problems.iter().map(move |problem| (name, problem)));
     let denied: Vec<&Problem> =
@@ -158,7 +158,12 @@ fn notes(out: &mut String, sections: &Sections) {
         let named: Vec<String> = denied.iter().take(NAMED_MAX).map(|problem| named(problem)).collect();
         let more = denied.len().saturating_sub(NAMED_MAX);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        let _ = writeln!(out, "{things} could not be read without root: {}{more}.", named.join(", "));
+        let what = match (root, denied.len()) {
+            (false, _) => "could not be read without root",
+            (true, 1) => "was denied, even to root",
+            (true, _) => "were denied, even to root",
+        };
+        let _ = writeln!(out, "{things} {what}: {}{more}.", named.join(", "));
     }
     let rest: Vec<(&String, &Problem)> = all().filter(|(_, problem)| problem.why != Why::Denied).collect();
     if !rest.is_empty() {
@@ -185,7 +190,7 @@ mod tests {
     use crate::probes::Found;
 
     fn report(parts: Vec<(&str, Result<Found, Problem>)>) -> String {
-        render(&parts.into_iter().map(|(name, found)| (name.to_owned(), seal(name, found))).collect())
+        render(&parts.into_iter().map(|(name, found)| (name.to_owned(), seal(name, found))).collect(), false)
     }
 
     #[test]
@@ -214,6 +219,13 @@ mod tests {
              /d0, /d1, /d2, /d3, /d4, /d5, /d6, /d7, and 2 more.\n\
              Not known:\n  disks: /sys/block failed: took\\u{a}too long\n"
         );
+    }
+
+    #[test]
+    fn what_is_denied_to_root_is_not_said_to_need_root() {
+        let denied = seal("zz", Err(Problem::new(Why::Denied, "/d")));
+        let text = render(&[("zz".to_owned(), denied)].into(), true);
+        assert_eq!(text, "ZZ (failed)\n\n1 thing was denied, even to root: /d.\n");
     }
 
     #[test]

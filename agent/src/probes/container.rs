@@ -71,6 +71,12 @@ pub fn detect(source: &dyn Source) -> Option<Container> {
     }
 }
 
+/// The engine whose image the root filesystem is, by the marker that comes along when an image is booted. It says
+/// where the files are from, not what this machine is: [`detect`] says that.
+pub fn image(source: &dyn Source) -> Option<String> {
+    source.file("/.dockerenv").is_ok().then(|| "docker".to_owned())
+}
+
 fn namespace(source: &dyn Source) -> Namespace {
     match source.link("/proc/self/ns/pid") {
         Ok(link) if link == FIRST_PID_NAMESPACE => Namespace::First,

@@ -150,6 +150,40 @@ fn flags(info: &CpuInfo, cpu: u32) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::tape::Tape;
+
+    /// Its file is longer than a mebibyte, so that it passes the bound of other files.
+    #[test]
+    fn a_thousand_processors_have_names_and_cores() {
+        let flags = "flag ".repeat(200);
+        let block = |number: u32| {
+            let (package, core) = (number / 512, number % 256);
+            format!(
+                "processor\t: {number}\nvendor_id\t: AuthenticAMD\nmodel name\t: EPYC {package}\nphysical id\t: {package}\n\
+                 siblings\t: 512\ncore id\t: {core}\ncpu cores\t: 256\nflags\t: {flags}\n\n"
+            )
+        };
+        let text: String = (0..1024).map(block).collect();
+        assert!(text.len() > shared::limit::FILE_BYTES && text.len() < shared::limit::DATABASE_BYTES);
+        let found = run(&Tape::new().file("/proc/cpuinfo", text)).expect("processors");
+        let told: Vec<_> =
+            found.items.iter().map(|cpu| (cpu.model.as_deref(), cpu.int("cores"), cpu.int("threads"))).collect();
+        assert_eq!(told, [(Some("EPYC 0"), Some(256), Some(512)), (Some("EPYC 1"), Some(256), Some(512))]);
+    }
+
+    /// Without names the kernel's topology still tells how many there are.
+    #[test]
+    fn without_cpuinfo_cores_are_counted() {
+        let dir = "/sys/devices/system/cpu";
+        let tape = Tape::new()
+            .failed("/proc/cpuinfo", "it is larger than the limit")
+            .file(&format!("{dir}/online"), "0-1\n")
+            .file(&format!("{dir}/cpu0/topology/core_siblings_list"), "0-1\n")
+            .file(&format!("{dir}/cpu0/topology/thread_siblings_list"), "0-1\n");
+        let found = run(&tape).expect("processors");
+        let told: Vec<_> = found.items.iter().map(|cpu| (cpu.int("cores"), cpu.int("threads"))).collect();
+        assert_eq!((told, found.problems.len()), (vec![(Some(1), Some(2))], 1));
+    }
 
     #[test]
     fn cores_of_two_kinds_are_both_named() {

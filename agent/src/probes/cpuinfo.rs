@@ -33,7 +33,9 @@ pub struct CpuInfo<'a> {
 impl<'a> CpuInfo<'a> {
     /// The first of `names` that processor `number` has, or the machine: case and empty values are ignored.
     pub fn get(&self, number: u32, names: &[&str]) -> Option<&'a str> {
-        let own = self.processors.iter().find(|processor| processor.number == number);
+        // Where all are online the number is the place, which spares a search among thousands.
+        let at_place = self.processors.get(number as usize).filter(|processor| processor.number == number);
+        let own = at_place.or_else(|| self.processors.iter().find(|processor| processor.number == number));
         names.iter().find_map(|name| own.and_then(|own| field(&own.fields, name)).or_else(|| field(&self.common, name)))
     }
 

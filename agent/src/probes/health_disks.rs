@@ -8,7 +8,7 @@ use super::mounts::{self, Mount};
 use super::{Every, Found, Os, Probe};
 use crate::source::{Source, Space};
 use shared::checkin::Problem;
-use shared::health::Reading;
+use shared::health::{self, Reading};
 
 /// The probe.
 pub const PROBE: Probe =
@@ -18,17 +18,20 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     let uuids = mounts::uuids(source);
     let mut found = Found::default();
     for mount in mounts::local(source)?.into_iter().filter(Mount::fills) {
-        let space = match source.space(&mount.point) {
-            Ok(space) => space,
-            Err(miss) => {
-                found.problems.push(miss.problem(format!("space of {}", mount.point)));
-                continue;
-            }
-        };
         let device = mounts::device_name(source, &mount);
         let uuid = device.and_then(|name| uuids.get(&name).cloned());
         let identity = uuid.or_else(|| Some(mount.source.clone()).filter(|name| name.starts_with('/')));
-        found.items.extend(readings(&mount, &space, identity).into_iter().map(Into::into));
+        match source.space(&mount.point) {
+            Ok(space) => found.items.extend(readings(&mount, &space, identity).into_iter().map(Into::into)),
+            // It is still mounted: were its rows missing, it would seem to be gone, and its fault with it.
+            Err(miss) => {
+                let problem = miss.problem(format!("space of {}", mount.point));
+                let why = if problem.detail.is_empty() { problem.why.name() } else { &problem.detail };
+                let unread = |check| health::unread(check, &mount.point, identity.clone(), why);
+                found.items.extend(["disk_space", "disk_inodes"].map(unread));
+                found.problems.push(problem);
+            }
+        }
     }
     Ok(found)
 }
@@ -65,7 +68,9 @@ mod tests {
     use super::*;
     use crate::source::live::Live;
     use crate::source::tape::Tape;
+    use crate::source::{Ask, Miss};
     use shared::checkin::Why;
+    use shared::fact::Item;
     use std::process::Command;
 
     fn space(total_bytes: u64, free_bytes: u64, available_bytes: u64, inodes: u64, inodes_free: u64) -> Space {
@@ -90,7 +95,6 @@ mod tests {
 4 1 8:2 / /boot ro - ext4 /dev/sda2 rw
 5 1 0:41 / /data rw - btrfs /dev/mapper/data rw
 6 1 0:42 / /tmp rw - tmpfs tmpfs rw,size=1024k
-7 1 8:3 / /gone rw - xfs /dev/sda3 rw
 ";
         let tape = Tape::new()
             .file("/proc/self/mountinfo", mountinfo)
@@ -113,8 +117,34 @@ mod tests {
                 row("disk_inodes:/tmp", 100, 10, ""),
             ]
         );
-        let problems = run(&tape).expect("found").problems;
-        assert_eq!(problems, [Problem::new(Why::Absent, "space of /gone")]);
+    }
+
+    #[test]
+    fn a_filesystem_that_does_not_answer_is_not_gone() {
+        let mountinfo = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n7 1 8:3 / /srv rw - xfs /dev/sda3 rw\n";
+        let tape = Tape::new().file("/proc/self/mountinfo", mountinfo).space("/", space(1000, 150, 100, 0, 0));
+        let stale = || Err(Miss::Failed("Stale file handle".into()));
+        for (answer, why, detail) in [
+            (Err(Miss::Denied), Why::Denied, "it could not be read: denied"),
+            (stale(), Why::Failed, "it could not be read: Stale file handle"),
+        ] {
+            let mut tape = tape.clone();
+            tape.put(Ask::Space("/srv".into()), answer);
+            let found = run(&tape).expect("found");
+            let row = |item: &Item| {
+                let text = |name| item.text(name).unwrap_or("-").to_owned();
+                format!("{} {:?} {} {}", item.key, item.int("value"), text("identity"), text("detail"))
+            };
+            assert_eq!(
+                found.items.iter().map(row).collect::<Vec<_>>(),
+                [
+                    "disk_space:/ Some(90) /dev/sda1 -".to_owned(),
+                    format!("disk_space:/srv None /dev/sda3 {detail}"),
+                    format!("disk_inodes:/srv None /dev/sda3 {detail}"),
+                ]
+            );
+            assert_eq!((found.problems[0].why, found.problems[0].what.as_str()), (why, "space of /srv"));
+        }
     }
 
     #[test]
@@ -127,6 +157,7 @@ mod tests {
 
     /// Other tests write to the disk meanwhile, so one point may lie between the two looks.
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "compares with what the system's own tool says")]
     fn this_machine_is_as_full_as_df_says() {
         let Ok(output) = Command::new("df").args(["--output=pcent", "/"]).env("LC_ALL", "C").output() else {
             println!("SKIP: no df here");

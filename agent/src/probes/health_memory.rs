@@ -8,12 +8,13 @@
 use super::{Every, Found, Os, Probe};
 use crate::source::{Miss, Source};
 use shared::checkin::{Problem, Why};
-use shared::health::Reading;
+use shared::health::{self, Reading};
 
 /// The probe.
 pub const PROBE: Probe =
     Probe { name: "health_memory", os: &[Os::Linux], every: Every::Sample, needs: "", mark: None, run };
 
+const CHECK: &str = "memory_pressure";
 const PATH: &str = "/proc/pressure/memory";
 
 fn run(source: &dyn Source) -> Result<Found, Problem> {
@@ -22,19 +23,15 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
         // Switched off, the file is there and reading it is "not supported".
         Err(miss @ (Miss::Absent | Miss::Failed(_))) => {
             let problem = miss.problem(PATH).detail("this kernel does not measure memory pressure");
-            return Ok(Found { items: Vec::new(), problems: vec![problem] });
+            // What is not measured has not become good.
+            let unread = health::unread(CHECK, "", None, "not measured");
+            return Ok(Found { items: vec![unread], problems: vec![problem] });
         }
         Err(miss) => return Err(miss.problem(PATH)),
     };
     let value = parse(&text).ok_or_else(|| Problem::new(Why::Malformed, PATH).detail("no `some avg60=`"))?;
-    let reading = Reading {
-        check: "memory_pressure".to_owned(),
-        resource: String::new(),
-        value,
-        total: None,
-        identity: None,
-        detail: None,
-    };
+    let reading =
+        Reading { check: CHECK.to_owned(), resource: String::new(), value, total: None, identity: None, detail: None };
     Ok(Found { items: vec![reading.into()], problems: Vec::new() })
 }
 
@@ -68,7 +65,8 @@ mod tests {
     fn a_kernel_that_does_not_measure_is_a_hole_not_a_failure() {
         for tape in [Tape::new(), Tape::new().failed(PATH, "not supported")] {
             let found = run(&tape).expect("found");
-            assert_eq!((found.items.len(), found.problems.len()), (0, 1));
+            assert_eq!(found.items.iter().map(Reading::from_item).collect::<Vec<_>>(), [None], "a row without a value");
+            assert_eq!(found.problems.len(), 1);
         }
         assert_eq!(run(&Tape::new().file(PATH, "odd")).map_err(|problem| problem.why), Err(Why::Malformed));
     }

@@ -33,7 +33,14 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
             Err(miss) => return Err(miss.problem(*flag)),
         }
     }
-    let detail = detail.or_else(|| newer_kernel(source));
+    let detail = match detail {
+        Some(detail) => Some(detail),
+        None => match source.names("/boot") {
+            Ok(names) => newer_kernel(source, &names),
+            Err(Miss::Absent) => None,
+            Err(miss) => return Err(miss.problem("/boot")),
+        },
+    };
     let reading = Reading {
         check: "reboot_required".to_owned(),
         resource: String::new(),
@@ -64,10 +71,9 @@ fn parse_packages(text: &str) -> String {
     }
 }
 
-fn newer_kernel(source: &dyn Source) -> Option<String> {
+fn newer_kernel(source: &dyn Source, names: &[String]) -> Option<String> {
     let running = source.text("/proc/sys/kernel/osrelease").ok()?;
-    let names = source.names("/boot").ok()?;
-    let newest = newest(&running, &names)?;
+    let newest = newest(&running, names)?;
     let booted = parse_boot_time(&source.text("/proc/stat").ok()?)?;
     // Debian and SUSE, then Fedora.
     let ramdisks = [

@@ -9,7 +9,7 @@
 //! Only failed units are told. Of one that is not told nothing is wrong.
 
 use super::{Every, Found, Os, Probe};
-use crate::source::{Command, Source};
+use crate::source::{Command, Miss, Source};
 use shared::checkin::{Problem, Why};
 use shared::health::Reading;
 
@@ -22,7 +22,7 @@ const BOOTED: &str = "/run/systemd/system";
 const KEPT_SECONDS: i64 = 900;
 
 fn mark(source: &dyn Source) -> Option<String> {
-    if source.stat(BOOTED).is_err() {
+    if source.stat(BOOTED) == Err(Miss::Absent) {
         return Some("no systemd".to_owned());
     }
     let units = source.stat("/run/systemd/units").ok()?;
@@ -31,8 +31,10 @@ fn mark(source: &dyn Source) -> Option<String> {
 }
 
 fn run(source: &dyn Source) -> Result<Found, Problem> {
-    if source.stat(BOOTED).is_err() {
-        return Ok(Found::default());
+    match source.stat(BOOTED) {
+        Ok(_) => {}
+        Err(Miss::Absent) => return Ok(Found::default()),
+        Err(miss) => return Err(miss.problem(BOOTED)),
     }
     const WHAT: &str = "systemctl list-units";
     let bytes = source.command(Command::SystemctlUnits).map_err(|miss| miss.problem(WHAT))?;

@@ -3,8 +3,13 @@
 //! Knows rtnetlink's tables and what sysfs adds: bus, driver, speed. Which addresses are worth as evidence of
 //! identity is not decided here; hence the permanent MAC stands beside the one in use. Temporary IPv6
 //! addresses (RFC 8981) are left out: they are made to change.
+//!
+//! Left out as well is what container engines and hypervisors make and unmake all day ([`is_ephemeral`]): the near
+//! ends of containers' and virtual machines' cables, and bridges that an engine names by a random id. Bridges with
+//! a name of their own (`docker0`, `virbr0`, `br0`) are told, as not physical; whether one is up, its owner says
+//! and not its ports, because it loses its carrier with the last container.
 
-use super::{Every, Found, Os, Probe, rtnetlink};
+use super::{Every, Found, Os, Probe, container, rtnetlink};
 use crate::source::{Source, Table};
 use rtnetlink::{Address, Dump, Gateway, Link};
 use shared::checkin::{Problem, Why};
@@ -38,14 +43,33 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     let addresses = ask(source, Table::Addresses, "rtnetlink addresses", rtnetlink::parse_addresses, &mut problems);
     let gateways = ask(source, Table::Routes, "rtnetlink routes", rtnetlink::parse_gateways, &mut problems);
     let names: BTreeMap<u32, &str> = links.iter().map(|link| (link.index, link.name.as_str())).collect();
+    let inside = container::detect(source).is_some();
     let mut interfaces = Vec::new();
-    for link in &links {
+    for link in links.iter().filter(|link| !is_ephemeral(link, inside)) {
         let mut interface = describe(link, &addresses, &gateways);
         interface.master = link.master.and_then(|index| names.get(&index)).map(|name| (*name).to_owned());
         add_sysfs(source, link, &mut interface);
         interfaces.push(interface);
     }
     Ok(Found { items: into_items(interfaces), problems })
+}
+
+/// What comes and goes with containers and virtual machines, so that it says nothing lasting of this machine:
+///
+/// - a `veth` (one end of a virtual cable), on a host always: it is the host's end of a container's interface.
+///   `inside` a container its own interface is one too; there only those in a bridge are left out;
+/// - a `tun` in a bridge: the host's end of a virtual machine's interface (libvirt's `vnet3`);
+/// - a bridge named `br-` and twelve hexadecimal digits: Docker makes one for each network of a project.
+fn is_ephemeral(link: &Link, inside: bool) -> bool {
+    let port = link.master.is_some();
+    match link.kind.as_deref() {
+        Some("veth") => port || !inside,
+        Some("tun") => port,
+        Some("bridge") => link.name.strip_prefix("br-").is_some_and(|id| {
+            id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        }),
+        _ => false,
+    }
 }
 
 fn ask<T>(
@@ -120,7 +144,7 @@ fn describe(link: &Link, addresses: &[Address], gateways: &[Gateway]) -> Interfa
         permanent_mac: mac(&link.permanent, link.hardware),
         addresses: own.iter().take(ADDRESSES_MAX).map(|address| format!("{}/{}", address.ip, address.prefix)).collect(),
         mtu: link.mtu,
-        up: link.flags & IFF_UP != 0 && link.flags & IFF_LOWER_UP != 0,
+        up: link.flags & IFF_UP != 0 && (link.flags & IFF_LOWER_UP != 0 || link.kind.as_deref() == Some("bridge")),
         gateways: reached,
         ..Interface::default()
     }

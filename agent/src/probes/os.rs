@@ -1,7 +1,8 @@
 //! Probe `os`: the operating system, its kernel, its name and the layers it runs in.
 //!
 //! Knows release files, what the kernel tells under `/proc/sys/kernel`, `/etc/hosts` and the time zone. Asks no
-//! name server: what one answers is no fact about this machine. Virtual machine and container are two layers, both told.
+//! name server: what one answers is no fact about this machine. Virtual machine and container are two layers, both told;
+//! a container's image that was booted is no container, and its marker is told as what it is.
 
 mod hypervisor;
 mod release;
@@ -61,6 +62,7 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
         // A container's files carry the dates of its image.
         installed: if inside.is_none() { ask_installed(source) } else { None },
         hypervisor: hypervisor::ask(source, &parse_cpuinfo(&cpuinfo)),
+        image: if inside.is_none() { container::image(source) } else { None },
         container: inside.map(|container| container.engine),
         boot_id: line(source, "/proc/sys/kernel/random/boot_id"),
         booted_us: source.text("/proc/stat").ok().and_then(|text| boot_time(&text)),

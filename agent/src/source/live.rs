@@ -1,7 +1,7 @@
 //! The live source: answers from the machine this runs on.
 //!
-//! Knows system calls and bounds. Does not know what a path means, but for the few package databases that
-//! may be larger than other files. It never blocks on what lies at a path: a pipe or a device is refused by
+//! Knows system calls and bounds. Does not know what a path means, but for the few files that may be larger
+//! than others. It never blocks on what lies at a path: a pipe or a device is refused by
 //! its form, never read. Here and in its two parts is the only place in the agent that reads files or starts
 //! a program, besides the agent's own state.
 
@@ -23,9 +23,10 @@ const DIR_NAMES: usize = 131_072;
 const READ_BYTES: usize = 4096;
 /// What a value in sysfs says of its size, whatever it holds.
 const SYSFS_BYTES: usize = 4096;
-/// Files that may be as long as [`DATABASE_BYTES`]: package databases, and the sockets of a machine that has
-/// more than some seven thousand connections.
+/// Files that may be as long as [`DATABASE_BYTES`]: package databases, the sockets of a machine that has more than
+/// some seven thousand connections, and the processors of one that has more than some seven hundred.
 const DATABASES: &[&str] = &[
+    "/proc/cpuinfo",
     "/var/lib/dpkg/status",
     "/var/lib/apt/extended_states",
     "/proc/net/tcp",

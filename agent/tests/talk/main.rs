@@ -250,6 +250,29 @@ fn an_expired_agent_finds_back_with_its_old_key() {
     });
 }
 
+/// A resumed session does not show the certificate again, so HTTP says that it has ended.
+#[test]
+fn an_agent_whose_certificate_ended_on_a_resumed_session_recovers() {
+    run(async {
+        let scene = Scene::new().await;
+        let mut agent = scene.agent();
+        agent.check_in(ALL).await;
+        scene.is(Mood::Ends(2));
+        agent.check_in(ALL).await;
+        assert_eq!((agent.status().trouble.as_deref(), agent.status().stopped), (None, false));
+        assert_eq!(scene.last(|_, _, generation| generation), 2);
+        scene.assert_in_step();
+        // A collector that refuses what it grants is asked for one certificate in a contact, and again later.
+        scene.is(Mood::Ends(u64::MAX));
+        agent.check_in(CONTACT).await;
+        assert!(agent.status().trouble.is_some() && !agent.status().stopped);
+        assert_eq!(scene.server.0.borrow().generations.len(), 3);
+        scene.is(Mood::Good);
+        agent.check_in(CONTACT).await;
+        assert_eq!(agent.status().trouble, None);
+    });
+}
+
 #[test]
 fn refusals_are_told_apart() {
     run(async {

@@ -1,6 +1,8 @@
 //! A collector of two hundred lines, for tests: TLS 1.3, one port for both roles, the protocol, and ways to
 //! misbehave.
 
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "it is a collector, with a port and a clock")]
+
 use crate::model::Collector;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -46,6 +48,8 @@ pub enum Mood {
     LosesRenewals,
     /// Certificates from this generation on are refused.
     Bans(u64),
+    /// Check-ins with certificates before this generation are told that theirs has ended, as on a resumed session.
+    Ends(u64),
     /// The first enrollment has to wait for approval.
     Approves,
 }
@@ -201,6 +205,9 @@ impl Server {
         match (path, state.mood) {
             (_, Mood::Down) => None,
             ("/v1/checkin", Mood::Says(status)) => Some((status, r#"{"title":"as told"}"#.into())),
+            ("/v1/checkin", Mood::Ends(before)) if generation < before => {
+                Some((401, r#"{"title":"it has ended"}"#.into()))
+            }
             (_, Mood::Bans(from)) if generation >= from => Some((403, r#"{"title":"banned"}"#.into())),
             ("/v1/enroll", Mood::Approves) => {
                 state.mood = Mood::Good;

@@ -259,7 +259,7 @@ impl ItemView {
             section,
             attrs: serde_json::to_value(&item.attrs).unwrap_or_default(),
             now: serde_json::to_value(&item.now).unwrap_or_default(),
-            kind: item.kind,
+            kind: item.kind.into_owned(),
             key: item.key,
             label: item.label,
             maker: item.maker,

@@ -225,8 +225,9 @@ fn part_bounded(part: &Part) -> Result<(), ApiError> {
 }
 
 fn item_bounded(item: &Item) -> Result<(), ApiError> {
-    let names = [Some(&item.kind), Some(&item.key), item.label.as_ref(), item.maker.as_ref(), item.model.as_ref()];
-    names.into_iter().flatten().try_for_each(|name| at_most("name_bytes", name.len(), limit::NAME_BYTES))?;
+    let columns = [&item.label, &item.maker, &item.model].map(Option::as_deref);
+    let names = [&*item.kind, &item.key].into_iter().chain(columns.into_iter().flatten());
+    names.into_iter().try_for_each(|name| at_most("name_bytes", name.len(), limit::NAME_BYTES))?;
     at_most("attrs", item.attrs.len() + item.now.len(), limit::ATTRS)
 }
 

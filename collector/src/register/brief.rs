@@ -5,14 +5,19 @@ use shared::fact::Item;
 
 /// The item in short, as events carry it.
 pub fn brief(item: &Item) -> Brief {
-    Brief { kind: item.kind.clone(), key: item.key.clone(), title: title(item), serial: item.serial.clone() }
+    Brief {
+        kind: item.kind.clone().into_owned(),
+        key: item.key.clone(),
+        title: title(item),
+        serial: item.serial.clone(),
+    }
 }
 
 /// `Samsung MZVL2512 S/N S64D… 512 GB (nvme0n1)`; what is not known is left out.
 fn title(item: &Item) -> String {
     let text = |name: &str| item.text(name).map(str::to_owned);
     let label = item.label.clone();
-    let parts: Vec<Option<String>> = match item.kind.as_str() {
+    let parts: Vec<Option<String>> = match &*item.kind {
         "package" => vec![label.or_else(|| Some(item.key.clone())), text("version")],
         "port" => vec![Some(item.key.clone()), label.map(|program| format!("({program})"))],
         "user" => vec![Some(item.key.clone()), label.map(|name| format!("({name})")), admin(item)],

@@ -80,7 +80,7 @@ fn steps<'a>(old: &'a Items, new: &'a Items) -> Vec<Step<'a>> {
     }
     for (key, is) in new {
         let Some(was) = old.get(key) else { continue };
-        if PLACED.contains(&is.kind.as_str()) && is_another(was, is) {
+        if PLACED.contains(&&*is.kind) && is_another(was, is) {
             steps.push(Step::Replaced(was, is));
             continue;
         }
@@ -101,10 +101,10 @@ fn pair<'a>((key, item): (&'a String, &'a Item)) -> (&'a str, &'a Item) {
 /// One gone and one new of a kind in the same slot, where no second one claims that slot.
 fn replaced<'a>(removed: &BTreeMap<&str, &'a Item>, added: &BTreeMap<&str, &'a Item>) -> Vec<Step<'a>> {
     let by_slot = |items: &BTreeMap<&str, &'a Item>| {
-        let mut slots: BTreeMap<(String, String), Vec<&'a Item>> = BTreeMap::new();
+        let mut slots: BTreeMap<(&str, &str), Vec<&'a Item>> = BTreeMap::new();
         for &item in items.values() {
             if let Some(slot) = slot(item) {
-                slots.entry((item.kind.clone(), slot.to_owned())).or_default().push(item);
+                slots.entry((&*item.kind, slot)).or_default().push(item);
             }
         }
         slots
@@ -120,7 +120,7 @@ fn replaced<'a>(removed: &BTreeMap<&str, &'a Item>, added: &BTreeMap<&str, &'a I
 
 /// Where an item sits, if that outlives it. A program's name or a user's full name is no slot.
 fn slot(item: &Item) -> Option<&str> {
-    match item.kind.as_str() {
+    match &*item.kind {
         "port" | "user" | "service" | "filesystem" | "package" => None,
         _ => item.text("path").or(item.label.as_deref()),
     }
@@ -135,7 +135,7 @@ fn is_another(was: &Item, is: &Item) -> bool {
 }
 
 fn is_noise(item: &Item) -> bool {
-    match item.kind.as_str() {
+    match &*item.kind {
         // What the kernel gives to whoever wants an answer; IANA says 49152 and up, Linux 32768 and up.
         "port" => item.text("protocol") == Some("udp") && item.int("port").is_some_and(|port| port >= 32_768),
         "interface" => item.text("form") == Some("veth"),

@@ -3,7 +3,7 @@
 //! A fault is bad from a check's raise value on and good below its clear value; in between it stays as it
 //! is. It holds after `fault_reports` bad reports in a row or `fault_s` seconds, and has passed after as
 //! many good ones or `clear_s` seconds. A reading that is gone (its filesystem was unmounted, its unit
-//! removed) is good. A section that failed proves nothing. A report that does not carry a reading says
+//! removed) is good. A section that failed proves nothing; a reading without a value neither raises nor clears. A report that does not carry a reading says
 //! that it is as before, and so does a beat. What a fault means for people is the desk's (`triage`).
 
 use super::model::{Fault, FaultState, Items, Severity, Step};
@@ -43,11 +43,18 @@ pub fn steps(
     now: Now<'_>,
 ) -> Vec<Step> {
     let mut readings: BTreeMap<String, Reading> = BTreeMap::new();
+    let mut unread: BTreeSet<String> = BTreeSet::new();
     for told in told.values() {
         let Told::Rows(items) = told else { continue };
-        for reading in items.values().filter_map(Reading::from_item) {
-            if health::check(&reading.check).is_some() {
-                readings.insert(fingerprint(asset, &reading), reading);
+        for item in items.values() {
+            let Some((check, resource)) = health::subject(item).filter(|(check, _)| health::check(check).is_some())
+            else {
+                continue;
+            };
+            let print = fingerprint_of(asset, check, resource);
+            match Reading::from_item(item) {
+                Some(reading) => drop(readings.insert(print, reading)),
+                None => drop(unread.insert(print)),
             }
         }
     }
@@ -58,6 +65,7 @@ pub fn steps(
         let step = match (readings.remove(print), told.get(section)) {
             (Some(reading), _) => on_reading(fault, &reading, now),
             (None, _) if unclear => None,
+            (None, _) if unread.contains(print) => between(fault),
             (None, Some(Told::Rows(_))) => on_good(fault, None, now),
             (None, Some(Told::Same) | None) => unchanged(fault, now),
         };
@@ -92,8 +100,11 @@ pub fn by_time(fault: &Fault, now: At, policy: &Policy) -> Option<Step> {
 /// Asset, check, and what the resource is by nature (its identity, where its name may be reused). At most
 /// one fault and one open incident for each. Begins with the asset's id.
 pub fn fingerprint(asset: AssetId, reading: &Reading) -> String {
-    let resource = reading.identity.as_deref().unwrap_or(&reading.resource);
-    format!("{asset}:{}", digest::of_bytes(format!("{}\n{resource}", reading.check).as_bytes()))
+    fingerprint_of(asset, &reading.check, reading.identity.as_deref().unwrap_or(&reading.resource))
+}
+
+fn fingerprint_of(asset: AssetId, check: &str, resource: &str) -> String {
+    format!("{asset}:{}", digest::of_bytes(format!("{check}\n{resource}").as_bytes()))
 }
 
 /// The section that tells of a check; none for one of another version, which no section tells of.
@@ -236,7 +247,7 @@ fn on_good(fault: &Fault, reading: Option<&Reading>, now: Now<'_>) -> Option<Ste
     }
 }
 
-/// Neither bad nor good: what only waited to hold does not, what waited to pass does not either.
+/// Neither bad nor good, or not known: what only waited to hold does not, what waited to pass does not either.
 fn between(fault: &Fault) -> Option<Step> {
     match fault.state {
         FaultState::Pending => step(fault, FaultState::Cleared, |_| ()),

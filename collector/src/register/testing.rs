@@ -451,13 +451,8 @@ pub(crate) fn laptop(agent: AgentId, n: u32) -> Machine {
 }
 
 pub(crate) fn package(name: &str, version: &str) -> Item {
-    let package = software::Package {
-        manager: "dpkg".into(),
-        name: name.into(),
-        version: version.into(),
-        arch: Some("amd64".into()),
-        ..software::Package::default()
-    };
+    let package =
+        software::Package { manager: "dpkg", name, version, arch: Some("amd64"), ..software::Package::default() };
     package.into()
 }
 

@@ -92,11 +92,11 @@ fn create(number: u128) -> Work {
 
 fn package(name: &str, version: &str) -> Item {
     Package {
-        manager: "dpkg".into(),
-        name: name.into(),
-        version: version.into(),
-        arch: Some("amd64".into()),
-        publisher: Some("Debian".into()),
+        manager: "dpkg",
+        name,
+        version,
+        arch: Some("amd64"),
+        publisher: Some("Debian"),
         size_bytes: Some(1024),
         ..Package::default()
     }

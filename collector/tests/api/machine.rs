@@ -54,11 +54,11 @@ pub fn recovery(key: &KeyPair, identity: &Value) -> String {
 fn sections() -> Vec<(&'static str, Vec<Item>)> {
     let package = |name: &str, version: &str| {
         Item::from(Package {
-            manager: "dpkg".into(),
-            name: name.into(),
-            version: version.into(),
-            arch: Some("amd64".into()),
-            publisher: Some("Debian".into()),
+            manager: "dpkg",
+            name,
+            version,
+            arch: Some("amd64"),
+            publisher: Some("Debian"),
             size_bytes: Some(4096),
             ..Package::default()
         })

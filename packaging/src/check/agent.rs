@@ -21,8 +21,10 @@ pub fn run() -> Result<()> {
     good &= super::figure("full inventory, CPU", ms(full), "ms", 40.0);
     good &= super::figure("full inventory, peak memory", mib(full), "MiB", 12.0);
     good &= children(&text)?;
-    good &= resident(&agent)?;
     good &= instructions(&text)?;
+    let muster = collector()?;
+    good &= resident(&agent, &muster)?;
+    good &= wire(&agent, &muster)?;
     let dpkg = measure::median(RUNS, &[&text, "once", "--only", "dpkg", "--output", "json"])?;
     println!("     dpkg alone, CPU: {:.2} ms", ms(dpkg));
     peer("dpkg-query", &["dpkg-query", "-W"], dpkg);
@@ -61,18 +63,32 @@ fn size(agent: &Path) -> Result<bool> {
     Ok(super::figure("binary", mib, "MiB", 6.0) & foreign.is_empty())
 }
 
-/// The service, beside a collector of the development build.
-fn resident(agent: &Path) -> Result<bool> {
+/// The collector of the development build.
+fn collector() -> Result<PathBuf> {
     let status = Command::new("cargo").args(["build", "--quiet", "-p", "collector"]).status().context("cargo")?;
     if !status.success() {
         bail!("the collector does not build");
     }
-    let muster = std::env::current_exe().context("own path")?.with_file_name("muster");
-    let (all, anonymous) = super::resident::pss_kib(agent, &muster)?;
+    Ok(std::env::current_exe().context("own path")?.with_file_name("muster"))
+}
+
+/// The service, beside a collector.
+fn resident(agent: &Path, muster: &Path) -> Result<bool> {
+    let (all, anonymous) = super::resident::pss_kib(agent, muster)?;
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let (all, anonymous) = (all as f64 / 1024.0, anonymous as f64 / 1024.0);
     println!("     resident, anonymous part: {anonymous:.2} MiB");
     Ok(super::figure("resident after the first report, PSS", all, "MiB", 6.0))
+}
+
+/// What travels.
+fn wire(agent: &Path, muster: &Path) -> Result<bool> {
+    let bodies = super::wire::bodies(agent, muster)?;
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let figure = |name: &str, bytes: u64, at_most| super::figure(name, bytes as f64, "bytes", at_most);
+    Ok(figure("first report, body", bodies.first, 80_000.0)
+        & figure("nothing new, body", bodies.beat, 200.0)
+        & figure("one package changed, body", bodies.package, 1500.0))
 }
 
 /// Counts what the inventory starts. Needs strace.

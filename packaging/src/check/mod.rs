@@ -4,6 +4,8 @@
 pub mod agent;
 pub mod crash;
 mod resident;
+mod scene;
+mod wire;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -11,7 +13,7 @@ use clap::Subcommand;
 /// The long checks.
 #[derive(Subcommand)]
 pub enum Check {
-    /// The agent's cost: CPU, memory, children, size, beside fusioninventory-agent where it is installed.
+    /// The agent's cost: CPU, memory, children, size, bytes sent, beside fusioninventory-agent where it is installed.
     Agent,
     /// What was acknowledged survives kill -9 of the collector, once.
     Crash(crash::Crash),

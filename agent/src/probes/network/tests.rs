@@ -76,3 +76,40 @@ fn a_made_up_address_is_none() {
     assert_eq!(mac(&assigned("1\n")), None);
     assert_eq!(mac(&assigned("3\n")).as_deref(), Some("02:01:02:03:04:05"));
 }
+
+#[test]
+fn what_comes_and_goes_with_containers_is_left_out() {
+    let link = |name: &str, kind: Option<&str>, master: Option<u32>| Link {
+        name: name.into(),
+        kind: kind.map(str::to_owned),
+        master,
+        hardware: 1,
+        ..Link::default()
+    };
+    let links = [
+        link("enp3s0", None, None),
+        link("docker0", Some("bridge"), None),
+        link("br-0123456789ab", Some("bridge"), None),
+        link("br-office", Some("bridge"), None),
+        link("veth12ab34", Some("veth"), Some(2)),
+        link("cali0123", Some("veth"), None),
+        link("vnet0", Some("tun"), Some(2)),
+        link("tun0", Some("tun"), None),
+    ];
+    let told = |inside: bool| -> Vec<&str> {
+        links.iter().filter(|link| !is_ephemeral(link, inside)).map(|link| link.name.as_str()).collect()
+    };
+    assert_eq!(told(false), ["enp3s0", "docker0", "br-office", "tun0"]);
+    // In a container its own interface is the far end of a host's.
+    assert_eq!(told(true), ["enp3s0", "docker0", "br-office", "cali0123", "tun0"]);
+}
+
+#[test]
+fn a_bridge_is_up_when_its_owner_says_so() {
+    let up = |kind: Option<&str>, flags: u32| {
+        let link = Link { kind: kind.map(str::to_owned), flags, hardware: 1, ..Link::default() };
+        describe(&link, &[], &[]).up
+    };
+    assert_eq!((up(Some("bridge"), IFF_UP), up(Some("bridge"), 0)), (true, false));
+    assert_eq!((up(None, IFF_UP), up(None, IFF_UP | IFF_LOWER_UP)), (false, true));
+}

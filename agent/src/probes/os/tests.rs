@@ -59,6 +59,25 @@ fn virtual_machine_and_container_are_both_told() {
     assert_eq!(found.items[0].now.get("booted_us").and_then(|us| us.as_int()), Some(1_700_000_000_000_000));
 }
 
+/// As the machines are that these tests run on: tools that go by the marker alone say "docker" and nothing else.
+#[test]
+fn a_virtual_machine_that_booted_an_image_is_a_virtual_machine() {
+    let layers = |namespace: &str| {
+        let tape = Tape::new()
+            .file("/proc/sys/kernel/osrelease", "6.18.44\n")
+            .file("/proc/cpuinfo", "processor : 0\nflags : fpu hypervisor\n")
+            .file("/sys/devices/system/clocksource/clocksource0/available_clocksource", "kvm-clock tsc\n")
+            .file("/.dockerenv", "")
+            .denied("/proc/1/environ")
+            .link("/proc/self/ns/pid", namespace);
+        let found = run(&tape).expect("an operating system");
+        ["hypervisor", "container", "image"].map(|name| found.items[0].text(name).map(str::to_owned))
+    };
+    let told = |words: [Option<&str>; 3]| words.map(|word| word.map(str::to_owned));
+    assert_eq!(layers("pid:[4026531836]"), told([Some("kvm"), None, Some("docker")]));
+    assert_eq!(layers("pid:[4026532741]"), told([Some("kvm"), Some("docker"), None]));
+}
+
 #[test]
 fn nothing_known_is_a_failure_and_no_empty_list() {
     assert!(run(&Tape::new()).is_err());

@@ -97,6 +97,7 @@ fn words_of_an_ipv6_address_are_in_host_order() {
 
 /// `ss` and this probe look in turn; what all looks of one have, all of the other must have seen in between.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "compares with what the system's own tool says")]
 fn this_machine_has_the_ports_that_ss_lists() {
     let ss = || -> Option<BTreeSet<String>> {
         let output = Command::new("ss").args(["-tulnH"]).output().ok()?;

@@ -24,7 +24,7 @@ fn ids() -> Tape {
 #[test]
 fn without_root_the_serials_are_denied_and_the_rest_is_told() {
     let found = run(&ids()).expect("found");
-    let part = |kind: &str| Item::new(kind, kind);
+    let part = |kind: &'static str| Item::new(kind, kind);
     assert_eq!(
         found.items,
         [

@@ -109,6 +109,36 @@ fn a_section_that_failed_proves_nothing() {
     }
 }
 
+/// The filesystem is still mounted, and asking it fails.
+#[test]
+fn a_reading_that_could_not_be_taken_neither_raises_nor_clears() {
+    let unread = |world: &mut World, machine: &mut Machine| {
+        machine.set("health_disks", [shared::health::unread("disk_space", "/", None, "denied")]);
+        machine.check_in(world).expect("taken");
+        fault(world)
+    };
+    let (mut world, mut machine) = started();
+    // What only waits to be raised is not raised by it, nor by the beats that follow.
+    assert_eq!(at(&mut world, &mut machine, 99), Some((FaultState::Pending, 99)));
+    assert_eq!(unread(&mut world, &mut machine), None);
+    assert_eq!(beat(&mut world, &machine), None);
+    at(&mut world, &mut machine, 99);
+    assert_eq!(beat(&mut world, &machine), Some((FaultState::Raised, 99)));
+    world.told();
+    for _ in 0..3 {
+        assert_eq!(unread(&mut world, &mut machine), Some((FaultState::Raised, 99)));
+        assert_eq!(beat(&mut world, &machine), Some((FaultState::Raised, 99)));
+    }
+    // What waits to pass does not pass by it.
+    assert_eq!(at(&mut world, &mut machine, 10), Some((FaultState::Passing, 10)));
+    assert_eq!(unread(&mut world, &mut machine), Some((FaultState::Raised, 10)));
+    assert_eq!(beat(&mut world, &machine), Some((FaultState::Raised, 10)));
+    assert_eq!(faults(&mut world), Vec::<String>::new());
+    at(&mut world, &mut machine, 10);
+    assert_eq!(beat(&mut world, &machine), None);
+    assert_eq!(faults(&mut world), ["fault_cleared"]);
+}
+
 #[test]
 fn a_state_is_bad_at_one_and_good_at_none() {
     let (mut world, mut machine) = started();

@@ -47,7 +47,7 @@ pub fn put(
         let params = [
             asset.into(),
             section.into(),
-            (&item.kind).into(),
+            item.kind.as_ref().into(),
             (&item.key).into(),
             item.label.as_ref().into(),
             item.maker.as_ref().into(),
@@ -75,7 +75,7 @@ pub fn read(cells: &[Cell]) -> Result<Item, Error> {
 /// Reads an item where its columns are the next of a longer row.
 pub fn read_from(c: &mut Cells<'_>) -> Result<Item, Error> {
     Ok(Item {
-        kind: c.string()?,
+        kind: c.string()?.into(),
         key: c.string()?,
         label: c.opt_string()?,
         maker: c.opt_string()?,

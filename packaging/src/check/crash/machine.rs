@@ -173,7 +173,7 @@ fn name(number: u64) -> String {
 
 fn package(number: u64, seq: u64) -> Item {
     let (name, version) = (name(number), version_of(seq));
-    Package { manager: "dpkg".into(), name, version, arch: Some("amd64".into()), ..Package::default() }.into()
+    Package { manager: "dpkg", name: &name, version: &version, arch: Some("amd64"), ..Package::default() }.into()
 }
 
 fn part(section: &str, digest: Digest, base: Option<Digest>, put: Vec<Item>) -> Part {
