@@ -3,6 +3,9 @@
 
 pub mod agent;
 pub mod crash;
+mod fleet;
+pub mod here;
+pub mod load;
 mod resident;
 
 use anyhow::Result;
@@ -15,6 +18,10 @@ pub enum Check {
     Agent,
     /// What was acknowledged survives kill -9 of the collector, once.
     Crash(crash::Crash),
+    /// What the agent tells of this machine, against what the machine's own tools say.
+    Here(here::Here),
+    /// What a fleet over mutual TLS gets from one collector, beside bare SQLite in the same run.
+    Load(load::Load),
 }
 
 /// Runs one.
@@ -25,6 +32,8 @@ pub fn run(check: &Check) -> Result<()> {
     match check {
         Check::Agent => agent::run(),
         Check::Crash(crash) => crash::run(crash),
+        Check::Here(here) => here::run(here),
+        Check::Load(load) => load::run(load),
     }
 }
 
