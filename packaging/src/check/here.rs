@@ -146,13 +146,19 @@ fn show(tool: &Tool, judged: &Judged) -> bool {
         "{} {}: {} compared, {} equal, {} explained, {} unexplained",
         if good { "PASS" } else { "FAIL" },
         tool.name,
-        judged.equal + judged.explained.len() + judged.unexplained.len(),
+        judged.equal + judged.explained() + judged.unexplained.len(),
         judged.equal,
-        judged.explained.len(),
+        judged.explained(),
         judged.unexplained.len(),
     );
-    for line in judged.unexplained.iter().chain(&judged.explained) {
-        println!("       {line}");
+    for line in &judged.unexplained {
+        println!("       UNEXPLAINED {line}");
+    }
+    for (why, lines) in &judged.explained {
+        println!("       {}: {why}", lines.len());
+        for line in lines {
+            println!("         {line}");
+        }
     }
     good
 }

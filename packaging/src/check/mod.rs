@@ -7,6 +7,7 @@ mod fleet;
 pub mod here;
 pub mod load;
 mod resident;
+pub mod stranger;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -22,6 +23,10 @@ pub enum Check {
     Here(here::Here),
     /// What a fleet over mutual TLS gets from one collector, beside bare SQLite in the same run.
     Load(load::Load),
+    /// The README's `## Run it` as a stranger runs it, in a bare root of Debian: timed, twice.
+    Stranger(stranger::Stranger),
+    /// The README's two commands on a fresh clone on this machine, timed.
+    Commands(stranger::Commands),
 }
 
 /// Runs one.
@@ -34,6 +39,8 @@ pub fn run(check: &Check) -> Result<()> {
         Check::Crash(crash) => crash::run(crash),
         Check::Here(here) => here::run(here),
         Check::Load(load) => load::run(load),
+        Check::Stranger(stranger) => stranger::run(stranger),
+        Check::Commands(commands) => stranger::commands(commands),
     }
 }
 

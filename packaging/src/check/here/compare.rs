@@ -10,9 +10,16 @@ pub(super) type Facts = BTreeMap<String, String>;
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Judged {
     pub(super) equal: usize,
-    /// A line for each difference, with its rule.
-    pub(super) explained: Vec<String>,
+    /// A line for each difference, by its rule.
+    pub(super) explained: BTreeMap<&'static str, Vec<String>>,
     pub(super) unexplained: Vec<String>,
+}
+
+impl Judged {
+    /// Differences that a rule explains.
+    pub(super) fn explained(&self) -> usize {
+        self.explained.values().map(Vec::len).sum()
+    }
 }
 
 const MEANWHILE: &str = "it changed while both looked: the tool says two things, before and after";
@@ -30,7 +37,8 @@ pub(super) fn judge(before: &Facts, after: &Facts, ours: &Facts, rules: &[Rule])
         }
         if own.is_none() && (first.is_none() || second.is_none()) {
             // It was opened or closed meanwhile, and not there when we looked.
-            judged.explained.push(line(name, first.or(second).as_deref(), None, MEANWHILE));
+            let seen = first.or(second);
+            judged.explained.entry(MEANWHILE).or_default().push(line(name, seen.as_deref(), None));
             continue;
         }
         let theirs = second.as_deref().or(first.as_deref());
@@ -38,8 +46,8 @@ pub(super) fn judge(before: &Facts, after: &Facts, ours: &Facts, rules: &[Rule])
         let rule = rules.iter().find(|rule| (rule.holds)(&difference)).map(|rule| rule.why);
         let meanwhile = (between(&first, &second, &own)).then_some(MEANWHILE);
         match rule.or(meanwhile) {
-            Some(why) => judged.explained.push(line(name, theirs, own.as_deref(), why)),
-            None => judged.unexplained.push(line(name, theirs, own.as_deref(), "UNEXPLAINED")),
+            Some(why) => judged.explained.entry(why).or_default().push(line(name, theirs, own.as_deref())),
+            None => judged.unexplained.push(line(name, theirs, own.as_deref())),
         }
     }
     judged
@@ -52,13 +60,13 @@ fn between(first: &Option<String>, second: &Option<String>, own: &Option<String>
     (first.min(second)..=first.max(second)).contains(&own)
 }
 
-fn line(name: &str, theirs: Option<&str>, ours: Option<&str>, why: &str) -> String {
+fn line(name: &str, theirs: Option<&str>, ours: Option<&str>) -> String {
     let shown = |value: Option<&str>| match value {
         None => "nothing".to_owned(),
         Some("") => "it is there".to_owned(),
         Some(value) => value.to_owned(),
     };
-    format!("{name}: it says {}, the agent {}: {why}", shown(theirs), shown(ours))
+    format!("{name}: it says {}, the agent {}", shown(theirs), shown(ours))
 }
 
 #[cfg(test)]
@@ -74,16 +82,16 @@ mod tests {
         let rules = [Rule { why: "b is 2 for us", holds: |d| d.name == "b" && d.ours == Some("2") }];
         let theirs = facts(&[("a", "1"), ("b", "1"), ("c", "")]);
         let judged = judge(&theirs, &theirs, &facts(&[("a", "1"), ("b", "2")]), &rules);
-        assert_eq!((judged.equal, judged.explained.len(), judged.unexplained.len()), (1, 1, 1));
+        assert_eq!((judged.equal, judged.explained(), judged.unexplained.len()), (1, 1, 1));
         let judged = judge(&theirs, &theirs, &facts(&[("a", "1"), ("b", "3"), ("c", ""), ("d", "")]), &rules);
-        assert_eq!((judged.equal, judged.explained.len(), judged.unexplained.len()), (2, 0, 2));
+        assert_eq!((judged.equal, judged.explained(), judged.unexplained.len()), (2, 0, 2));
     }
 
     #[test]
     fn what_moves_meanwhile_is_known_to_move() {
         let (before, after) = (facts(&[("free", "10"), ("closed", "")]), facts(&[("free", "20"), ("opened", "")]));
         let judged = judge(&before, &after, &facts(&[("free", "15"), ("opened", "")]), &[]);
-        assert_eq!((judged.equal, judged.explained.len(), judged.unexplained.len()), (1, 2, 0));
+        assert_eq!((judged.equal, judged.explained(), judged.unexplained.len()), (1, 2, 0));
         let judged = judge(&before, &after, &facts(&[("free", "25")]), &[]);
         assert_eq!(judged.unexplained.len(), 1);
     }

@@ -1,7 +1,7 @@
 //! Disks as lsblk lists them, mounts as findmnt does, space as df says.
 
 use super::compare::Facts;
-use super::{Report, Rule, Tool, attr, put, say};
+use super::{Difference, Report, Rule, Tool, attr, put, say};
 use serde_json::Value;
 use shared::fact;
 
@@ -75,30 +75,41 @@ fn disks(report: &Report) -> Facts {
     facts
 }
 
+/// A fact's mount point: df has several facts of each, findmnt one.
+fn point<'a>(d: &Difference<'a>) -> &'a str {
+    let facts = [" type", " bytes", " free_bytes", " inodes", " free_inodes"];
+    facts.iter().find_map(|fact| d.name.strip_suffix(fact)).unwrap_or(d.name)
+}
+
+/// The type of the filesystem that is mounted there.
+fn fstype<'a>(d: &Difference<'a>) -> &'a str {
+    let point = point(d);
+    let told = d.all.get(&format!("{point} type")).or_else(|| d.all.get(point));
+    told.map_or("", |told| told.split(' ').next().unwrap_or(""))
+}
+
+/// Filesystems of the network, which the kernel's list calls `nodev` too.
+const REMOTE: [&str; 7] = ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph"];
+
 const NO_FILES: Rule = Rule {
-    why: "the kernel's or the system's own: no files that anybody keeps there",
+    why: "the kernel's or the system's own (nodev in /proc/filesystems; a tmpfs in /dev, /proc, /run or /sys)",
     holds: |d| {
-        let point = d.name.rsplit_once(' ').map_or(d.name, |(point, _)| point);
-        let fstype = d.all.get(&format!("{point} type")).map_or("", String::as_str);
-        // `nodev` in the kernel's list; a network filesystem is one too, and is told.
+        let fstype = fstype(d);
         let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
         let nodev = known.lines().any(|line| line.strip_prefix("nodev").is_some_and(|name| name.trim() == fstype));
-        let remote = ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph"].contains(&fstype);
         let own = ["/dev", "/proc", "/run", "/sys"]
             .iter()
-            .any(|own| point.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
-        d.ours.is_none() && nodev && !remote && (fstype != "tmpfs" || own)
+            .any(|own| point(d).strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
+        d.ours.is_none() && nodev && !REMOTE.contains(&fstype) && (fstype != "tmpfs" || own)
     },
 };
 
 const BOUND: Rule = Rule {
     why: "one filesystem is told once, however often it is bound elsewhere",
     holds: |d| {
-        let point = d.name.rsplit_once(' ').map_or(d.name, |(point, _)| point);
-        let device = |point: &str| say(&["findmnt", "-n", "-o", "MAJ:MIN", "--target", point]).ok();
-        let others = d.all.keys().filter_map(|name| name.strip_suffix(" type")).filter(|other| *other != point);
-        let mut shared = others.filter(|other| device(other).is_some_and(|number| device(point) == Some(number)));
-        d.ours.is_none() && shared.next().is_some()
+        let device = |point: &str| say(&["findmnt", "-n", "-o", "MAJ:MIN", "--mountpoint", point]).ok();
+        let own = device(d.name);
+        d.ours.is_none() && own.is_some() && d.all.keys().any(|other| other != d.name && device(other) == own)
     },
 };
 
@@ -115,9 +126,8 @@ pub(super) const FINDMNT: Tool = Tool {
         let mut facts = Facts::new();
         for item in report.items("filesystems") {
             let point = &item.key;
-            put(&mut facts, format!("{point} source"), attr(item, "device"));
-            put(&mut facts, format!("{point} type"), attr(item, "fstype"));
-            put(&mut facts, format!("{point} bytes"), item.size.map(|bytes| bytes.to_string()));
+            let (device, fstype) = (attr(item, "device").unwrap_or_default(), attr(item, "fstype").unwrap_or_default());
+            facts.insert(point.clone(), format!("{fstype} of {device}, {} bytes", item.size.unwrap_or_default()));
         }
         facts
     },
@@ -129,9 +139,8 @@ fn mounts(list: &Value, facts: &mut Facts) {
         let point = text(&mount["target"]).unwrap_or_default();
         // `/dev/sda1[/folder]` is a bind of the folder.
         let source = text(&mount["source"]).map(|source| source.split('[').next().unwrap_or("").to_owned());
-        put(facts, format!("{point} source"), source);
-        put(facts, format!("{point} type"), text(&mount["fstype"]));
-        put(facts, format!("{point} bytes"), text(&mount["size"]));
+        let (source, fstype) = (source.unwrap_or_default(), text(&mount["fstype"]).unwrap_or_default());
+        facts.insert(point, format!("{fstype} of {source}, {} bytes", text(&mount["size"]).unwrap_or_default()));
         mounts(&mount["children"], facts);
     }
 }
@@ -174,9 +183,8 @@ pub(super) const DF: Tool = Tool {
         Rule {
             why: "such a filesystem counts what would still fit, another number at every look",
             holds: |d| {
-                let point = d.name.rsplit_once(' ').map_or(d.name, |(point, _)| point);
-                let fstype = d.all.get(&format!("{point} type")).map_or("", String::as_str);
-                d.ours.is_none() && d.name.ends_with("inodes") && ["btrfs", "xfs", "zfs", "vfat"].contains(&fstype)
+                let counts = ["btrfs", "xfs", "zfs", "vfat"].contains(&fstype(d));
+                d.ours.is_none() && d.name.ends_with("inodes") && counts
             },
         },
     ],
