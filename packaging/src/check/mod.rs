@@ -6,6 +6,7 @@ pub mod crash;
 mod fleet;
 pub mod here;
 pub mod load;
+mod recordings;
 mod resident;
 pub mod stranger;
 
@@ -23,6 +24,8 @@ pub enum Check {
     Here(here::Here),
     /// What a fleet over mutual TLS gets from one collector, beside bare SQLite in the same run.
     Load(load::Load),
+    /// One table of what the agent reads from recordings of other machines, against what others read from them.
+    Recordings,
     /// The README's `## Run it` as a stranger runs it, in a bare root of Debian: timed, twice.
     Stranger(stranger::Stranger),
     /// The README's two commands on a fresh clone on this machine, timed.
@@ -39,6 +42,7 @@ pub fn run(check: &Check) -> Result<()> {
         Check::Crash(crash) => crash::run(crash),
         Check::Here(here) => here::run(here),
         Check::Load(load) => load::run(load),
+        Check::Recordings => recordings::run(),
         Check::Stranger(stranger) => stranger::run(stranger),
         Check::Commands(commands) => stranger::commands(commands),
     }
