@@ -5,7 +5,7 @@
 #[path = "smbios/builder.rs"]
 mod builder;
 
-use agent::probes::{memory, placeholder, smbios, system};
+use agent::probes::{jedec, memory, placeholder, smbios, system};
 use serde_json::Value;
 use shared::hardware::{Module, Part};
 use std::collections::{BTreeMap, BTreeSet};
@@ -255,11 +255,13 @@ fn judge(files: usize, facts: &[Fact]) {
     }
     lines.sort();
     println!("{}", lines.join("\n"));
+    let unexplained = reasons.get(UNEXPLAINED).copied().unwrap_or(0);
     println!(
-        "{files} files, {} facts compared, {} equal, {} differ:",
+        "recordings: glpi: SMBIOS tables: {files} files, {} facts compared, {} equal, {} explained, \
+         {unexplained} unexplained",
         facts.len(),
         facts.len() - lines.len(),
-        lines.len()
+        lines.len() - unexplained
     );
     for (reason, count) in &reasons {
         println!("{count:5} {reason}");
@@ -305,7 +307,10 @@ fn explain(fact: &Fact) -> Option<&'static str> {
             Some("a UUID has 32 digits")
         }
         (Some(theirs), None) if is_placeholder(field, theirs) => Some("a placeholder, left out"),
-        (Some(_), _) if fact.field.starts_with("module") && !fact.text.contains("Locator: ") => {
+        (Some(_), ours)
+            if !fact.text.contains("Locator: ")
+                && (ours.is_none() && fact.field.starts_with("module ") || ours == Some("0") && field == "modules") =>
+        {
             Some("memory told by type 6 alone, which is obsolete since SMBIOS 2.1 (1998)")
         }
         (Some(_), None) if field == "TYPE" && recorded("Type", "<OUT OF SPEC>") => {
@@ -333,7 +338,9 @@ fn explain(fact: &Fact) -> Option<&'static str> {
             Some("no error correction is a fact, not an unknown")
         }
         (theirs, Some(ours))
-            if field == "MANUFACTURER" && (is_number(ours) || theirs.is_none() && numbers_a_maker(&fact.text)) =>
+            if field == "MANUFACTURER"
+                && (is_number(ours) && recorded("Manufacturer", ours)
+                    || theirs.is_none() && numbers_a_maker(&fact.text, ours)) =>
         {
             Some("the maker's number, by name where our short list has it")
         }
@@ -386,9 +393,10 @@ fn is_number(maker: &str) -> bool {
     digits.len() >= 4 && digits.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-/// Some module's maker is told by a number.
-fn numbers_a_maker(text: &str) -> bool {
-    text.lines().filter_map(|line| line.trim().strip_prefix("Manufacturer: ")).any(is_number)
+/// Some module's maker is told by a number, which stands for this name.
+fn numbers_a_maker(text: &str, name: &str) -> bool {
+    let makers = text.lines().filter_map(|line| line.trim().strip_prefix("Manufacturer: "));
+    makers.into_iter().any(|maker| is_number(maker) && (maker == name || jedec::maker(maker) == Some(name)))
 }
 
 fn is_chassis_form(field: &str) -> bool {

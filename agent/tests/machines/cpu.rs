@@ -1,34 +1,96 @@
 //! `cpu` against util-linux's `lscpu` on whole machines and GLPI Agent's expectations on `/proc/cpuinfo`.
 
-use crate::folder::{Folder, data, files, unpack};
+use crate::folder::{Folder, data, files, summary, unpack};
 use agent::probes;
 use shared::fact::{Item, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Facts that differ, and why: `(tool, fact, theirs, ours, why)`; a `*` stands for any value.
-const EXPLAINED: &[(&str, &str, &str, &str, &str)] = &[
-    ("lscpu", "model", "-", "z13", "lscpu has no names for IBM Z; machine type 2964 is a z13"),
-    ("lscpu", "maker", "0x5b7", "T-Head", "lscpu prints the JEDEC number that stands for T-Head"),
-    ("lscpu", "flags", "sun4u", "*", "the machine's type is no flag of its CPU; cpucaps has the flags"),
-    (
-        "lscpu",
-        "max_mhz",
-        "none",
-        "*",
-        "lscpu shows a highest clock only where cpufreq is; the kernel states a fixed one",
-    ),
-    ("lscpu", "maker", "none", "*", "lscpu reads makers from vendor_id only; the model's name tells more"),
-    ("glpi", "maker", "none", "*", "GLPI knows no maker there"),
-    ("glpi", "model", "none", "Alpha EV68CB", "GLPI looks for other fields than Alpha has"),
-    ("glpi", "model", "0", "Cortex-A53", "GLPI took the processor's number for its name"),
-    ("glpi", "model", "ARMv7 Processor rev 4 (v7l)", "Cortex-A53", "the part number names the core"),
-    ("glpi", "packages", "4", "1", "GLPI counts the cores of a system on a chip as CPUs; it is one package"),
-    ("glpi", "packages", "1", "3", "three Alphas are active; GLPI makes one of a file with one block"),
+/// A difference: what they say, what we say, and the file that both read.
+struct Difference<'a> {
+    theirs: &'a str,
+    ours: &'a str,
+    /// The machine's `/proc/cpuinfo`.
+    cpuinfo: &'a str,
+}
+
+impl Difference<'_> {
+    /// The first value of a field of cpuinfo.
+    fn field(&self, wanted: &str) -> Option<&str> {
+        let fields = self.cpuinfo.lines().filter_map(|line| line.split_once(':'));
+        fields
+            .map(|(name, value)| (name.trim(), value.trim()))
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, value)| value)
+    }
+
+    fn is(&self, theirs: &str, ours: &str) -> bool {
+        self.theirs == theirs && self.ours == ours
+    }
+
+    /// ARM's Cortex-A53 by its numbers (MIDR_EL1).
+    fn is_cortex_a53(&self) -> bool {
+        let numbers = (self.field("CPU implementer"), self.field("CPU part"));
+        self.ours == "Cortex-A53" && numbers == (Some("0x41"), Some("0xd03"))
+    }
+}
+
+/// Facts that may differ: tool, fact, why, and how cpuinfo itself shows that ours is right.
+type Rule = (&'static str, &'static str, &'static str, fn(&Difference<'_>) -> bool);
+
+const EXPLAINED: &[Rule] = &[
+    ("lscpu", "model", "lscpu has no names for IBM Z; machine type 2964 is a z13", |d| {
+        d.is("-", "z13") && d.cpuinfo.contains("machine = 2964")
+    }),
+    ("lscpu", "maker", "lscpu prints the JEDEC number that stands for T-Head", |d| {
+        d.is("0x5b7", "T-Head") && d.field("mvendorid") == Some(d.theirs)
+    }),
+    ("lscpu", "flags", "the machine's type is no flag of its CPU; cpucaps has the flags", |d| {
+        d.field("type") == Some(d.theirs) && d.field("cpucaps").is_some_and(|caps| caps.replace(',', " ") == d.ours)
+    }),
+    ("lscpu", "max_mhz", "lscpu shows a highest clock only where cpufreq is; the kernel states a fixed one", |d| {
+        d.theirs == "none" && stated_mhz(d).is_some_and(|mhz| mhz.round().to_string() == d.ours)
+    }),
+    ("lscpu", "maker", "lscpu reads makers from vendor_id only; the model's name begins with it", names_maker),
+    ("glpi", "maker", "GLPI knows no maker there; the model's name tells it", names_maker),
+    ("glpi", "model", "GLPI looks for other fields than Alpha has", |d| {
+        let told = [d.field("cpu"), d.field("cpu model")].map(Option::unwrap_or_default).join(" ");
+        d.theirs == "none" && told == d.ours
+    }),
+    ("glpi", "model", "GLPI took the processor's number for its name", |d| {
+        d.field("processor") == Some(d.theirs) && d.is_cortex_a53()
+    }),
+    ("glpi", "model", "the part number names the core", |d| {
+        d.field("model name") == Some(d.theirs) && d.is_cortex_a53()
+    }),
+    ("glpi", "packages", "GLPI counts the cores of a system on a chip as CPUs; it is one package", |d| {
+        let cores = d.cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
+        // Only such a board's cpuinfo has its own revision and serial below the processors.
+        let board = d.field("Revision").is_some() && d.field("Serial").is_some();
+        d.ours == "1" && cores.to_string() == d.theirs && board
+    }),
+    ("glpi", "packages", "several Alphas are active; GLPI makes one of a file with one block", |d| {
+        d.theirs == "1" && d.field("cpus active") == Some(d.ours)
+    }),
 ];
 
-fn explained(tool: &str, fact: &str, theirs: &str, ours: &str) -> bool {
-    let is = |pattern: &str, value: &str| pattern == "*" || pattern == value;
-    EXPLAINED.iter().any(|(t, f, a, b, _)| *t == tool && *f == fact && is(a, theirs) && is(b, ours))
+/// The clock that the kernel states as fixed, in MHz: in ticks a second where its name says so.
+fn stated_mhz(d: &Difference<'_>) -> Option<f64> {
+    let told = ["CPU MHz", "clock", "cpu MHz static"].iter().find_map(|name| d.field(name));
+    if let Some(told) = told {
+        return told.trim_end_matches("MHz").parse().ok();
+    }
+    let ticks = d.cpuinfo.lines().find(|line| line.starts_with("Cpu") && line.contains("ClkTck"))?;
+    let ticks = u64::from_str_radix(ticks.split(':').nth(1)?.trim(), 16).ok()?;
+    Some(ticks as f64 / 1e6)
+}
+
+/// The name of the processor begins with its maker, or with a family that one maker alone makes.
+fn names_maker(d: &Difference<'_>) -> bool {
+    let names = ["Model Name", "uarch", "cpu"].iter().filter_map(|name| d.field(name));
+    let begins = |name: &str| {
+        name.to_lowercase().starts_with(&d.ours.to_lowercase()) || d.ours == "IBM" && name.starts_with("POWER")
+    };
+    d.theirs == "none" && names.into_iter().any(begins)
 }
 
 /// What the dumps hold beside what the probe asks for.
@@ -60,36 +122,43 @@ const UNASKED: &[&str] = &[
 struct Tally {
     tool: &'static str,
     equal: usize,
-    explained: usize,
+    explained: BTreeMap<&'static str, usize>,
     unexplained: Vec<String>,
+}
+
+/// What is compared: its name in the list, and its cpuinfo.
+#[derive(Clone, Copy)]
+struct Machine<'a> {
+    file: &'a str,
+    cpuinfo: &'a str,
 }
 
 impl Tally {
     fn new(tool: &'static str) -> Tally {
-        Tally { tool, equal: 0, explained: 0, unexplained: Vec::new() }
+        Tally { tool, equal: 0, explained: BTreeMap::new(), unexplained: Vec::new() }
     }
 
-    fn compare(&mut self, file: &str, fact: &str, theirs: Option<String>, ours: Option<String>) {
+    fn compare(&mut self, of: Machine<'_>, fact: &str, theirs: Option<String>, ours: Option<String>) {
         if theirs == ours {
             self.equal += usize::from(theirs.is_some());
             return;
         }
         let (theirs, ours) = (theirs.unwrap_or_else(|| "none".into()), ours.unwrap_or_else(|| "none".into()));
-        if explained(self.tool, fact, &theirs, &ours) {
-            self.explained += 1;
-        } else {
-            self.unexplained.push(format!("{file}: {fact}: {} says {theirs}, we say {ours}", self.tool));
+        let difference = Difference { theirs: &theirs, ours: &ours, cpuinfo: of.cpuinfo };
+        let rules = EXPLAINED.iter().filter(|(tool, of, ..)| *tool == self.tool && *of == fact);
+        match rules.into_iter().find(|(.., holds)| holds(&difference)) {
+            Some((_, _, why, _)) => *self.explained.entry(why).or_default() += 1,
+            None => self.unexplained.push(format!("{}: {fact}: {} says {theirs}, we say {ours}", of.file, self.tool)),
         }
     }
 
     fn finish(self, machines: usize) {
-        println!(
-            "{}: {machines} files, {} facts equal, {} explained, {} unexplained",
-            self.tool,
-            self.equal,
-            self.explained,
-            self.unexplained.len()
-        );
+        let explained = self.explained.values().sum();
+        let compared = self.equal + explained + self.unexplained.len();
+        summary(&format!("{}: processors", self.tool), machines, compared, self.equal, explained);
+        for (why, count) in &self.explained {
+            println!("{count:5} {why}");
+        }
         assert!(self.unexplained.is_empty(), "{}", self.unexplained.join("\n"));
         assert!(self.equal > machines, "hardly anything was compared");
     }
@@ -120,12 +189,14 @@ fn lscpu_says_the_same() {
         let folder = tempfile::tempdir().expect("a folder");
         let machine = unpack(archive, folder.path(), UNASKED);
         let text = std::fs::read_to_string(texts.join(format!("lscpu-{name}.txt"))).expect("lscpu's text");
-        compare_lscpu(&mut tally, &name, &text, &cpus(&machine));
+        let cpuinfo = std::fs::read_to_string(machine.0.join("proc/cpuinfo")).unwrap_or_default();
+        let of = Machine { file: &name, cpuinfo: &cpuinfo };
+        compare_lscpu(&mut tally, of, &text, &cpus(&machine));
     }
     tally.finish(archives.len());
 }
 
-fn compare_lscpu(tally: &mut Tally, file: &str, text: &str, items: &[Item]) {
+fn compare_lscpu(tally: &mut Tally, of: Machine<'_>, text: &str, items: &[Item]) {
     let fields: BTreeMap<&str, &str> =
         text.lines().filter_map(|line| line.split_once(':')).map(|(k, v)| (k.trim(), v.trim())).collect();
     let field = |name: &str| fields.get(name).map(|value| (*value).to_owned());
@@ -146,36 +217,36 @@ fn compare_lscpu(tally: &mut Tally, file: &str, text: &str, items: &[Item]) {
         .iter()
         .map(|item| (attr(item, "cores").unwrap_or_default(), attr(item, "threads").unwrap_or_default()))
         .collect();
-    tally.compare(file, "packages", Some(theirs.len().to_string()), Some(ours.len().to_string()));
-    tally.compare(file, "cores and threads", Some(format!("{theirs:?}")), Some(format!("{ours:?}")));
+    tally.compare(of, "packages", Some(theirs.len().to_string()), Some(ours.len().to_string()));
+    tally.compare(of, "cores and threads", Some(format!("{theirs:?}")), Some(format!("{ours:?}")));
     let maker = field("Vendor ID").map(|vendor| match vendor.as_str() {
         "GenuineIntel" => "Intel".to_owned(),
         "AuthenticAMD" => "AMD".to_owned(),
         "IBM/S390" => "IBM".to_owned(),
         _ => vendor,
     });
-    tally.compare(file, "maker", maker, first.maker.clone());
+    tally.compare(of, "maker", maker, first.maker.clone());
     let squeeze = |text: String| text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     let model = field("Model name").map(squeeze).filter(|model| model != "-" || first.model.is_some());
-    tally.compare(file, "model", model, first.model.clone());
+    tally.compare(of, "model", model, first.model.clone());
     let max = field("CPU max MHz").and_then(|mhz| mhz.parse::<f64>().ok()).map(|mhz| mhz.round().to_string());
-    tally.compare(file, "max_mhz", max, attr(first, "max_mhz"));
+    tally.compare(of, "max_mhz", max, attr(first, "max_mhz"));
     if let Some(isa) = field("ISA") {
-        tally.compare(file, "isa", Some(isa), attr(first, "flags"));
+        tally.compare(of, "isa", Some(isa), attr(first, "flags"));
     } else {
-        tally.compare(file, "flags", field("Flags"), attr(first, "flags"));
+        tally.compare(of, "flags", field("Flags"), attr(first, "flags"));
     }
-    tally.compare(file, "microcode", field("Microcode version"), attr(first, "microcode"));
+    tally.compare(of, "microcode", field("Microcode version"), attr(first, "microcode"));
     if field("Vendor ID").is_some_and(|vendor| vendor.starts_with("Genuine") || vendor.starts_with("Authentic")) {
         for (theirs, ours) in [("CPU family", "family"), ("Model", "model_number"), ("Stepping", "stepping")] {
-            tally.compare(file, ours, field(theirs), attr(first, ours));
+            tally.compare(of, ours, field(theirs), attr(first, ours));
         }
     }
-    compare_caches(tally, file, &field, first);
+    compare_caches(tally, of, &field, first);
 }
 
 /// `1.5 MiB (48 instances)` is the sum; ours is of one.
-fn compare_caches(tally: &mut Tally, file: &str, field: &dyn Fn(&str) -> Option<String>, first: &Item) {
+fn compare_caches(tally: &mut Tally, of: Machine<'_>, field: &dyn Fn(&str) -> Option<String>, first: &Item) {
     let ours = attr(first, "caches").unwrap_or_default();
     let words: Vec<&str> = ours.split_ascii_whitespace().collect();
     let ours: BTreeMap<&str, &str> = words.chunks(2).filter_map(|pair| Some((*pair.first()?, *pair.get(1)?))).collect();
@@ -186,7 +257,7 @@ fn compare_caches(tally: &mut Tally, file: &str, field: &dyn Fn(&str) -> Option<
             let instances = words.get(2).map_or(1.0, |n| n.trim_start_matches('(').parse::<f64>().unwrap_or(1.0));
             Some((words.first()?.parse::<f64>().ok()? * unit / instances).to_string())
         });
-        tally.compare(file, level, theirs, ours.get(level).map(|bytes| (*bytes).to_owned()));
+        tally.compare(of, level, theirs, ours.get(level).map(|bytes| (*bytes).to_owned()));
     }
 }
 
@@ -206,9 +277,12 @@ fn glpi_says_the_same_of_cpuinfo() {
 }
 
 fn compare_glpi(tally: &mut Tally, file: &str, expected: &[serde_json::Value]) {
-    let items = of_cpuinfo(&data(file).expect("the file"));
+    let path = data(file).expect("the file");
+    let (items, cpuinfo) = (of_cpuinfo(&path), std::fs::read(&path).expect("the file"));
+    let cpuinfo = String::from_utf8_lossy(&cpuinfo);
+    let of = Machine { file, cpuinfo: &cpuinfo };
     let first = items.first().expect("a package");
-    tally.compare(file, "packages", Some(expected.len().to_string()), Some(items.len().to_string()));
+    tally.compare(of, "packages", Some(expected.len().to_string()), Some(items.len().to_string()));
     for (theirs, ours) in expected.iter().zip(&items) {
         let has = |name: &str| theirs.get(name).is_some();
         let text = |name: &str| match &theirs[name] {
@@ -216,21 +290,21 @@ fn compare_glpi(tally: &mut Tally, file: &str, expected: &[serde_json::Value]) {
             serde_json::Value::Number(number) => Some(number.to_string()),
             _ => None,
         };
-        tally.compare(file, "arch", text("ARCH"), attr(ours, "arch").map(|arch| family_of(&arch).to_owned()));
+        tally.compare(of, "arch", text("ARCH"), attr(ours, "arch").map(|arch| family_of(&arch).to_owned()));
         if has("NAME") {
-            tally.compare(file, "model", text("NAME"), ours.model.clone());
+            tally.compare(of, "model", text("NAME"), ours.model.clone());
         }
         if has("MANUFACTURER") {
-            tally.compare(file, "maker", text("MANUFACTURER"), ours.maker.clone());
+            tally.compare(of, "maker", text("MANUFACTURER"), ours.maker.clone());
         }
         let facts = [("CORE", "cores"), ("SPEED", "max_mhz"), ("FAMILYNUMBER", "family"), ("MODEL", "model_number")];
         for (their, our) in facts.into_iter().chain([("STEPPING", "stepping")]).filter(|(their, _)| has(their)) {
-            tally.compare(file, our, text(their), attr(ours, our));
+            tally.compare(of, our, text(their), attr(ours, our));
         }
         if has("THREAD") {
             // GLPI means threads of one core.
             let number = |name: &str| attr(first, name).and_then(|n| n.parse::<u32>().ok()).expect("a number");
-            tally.compare(file, "threads", text("THREAD"), Some((number("threads") / number("cores")).to_string()));
+            tally.compare(of, "threads", text("THREAD"), Some((number("threads") / number("cores")).to_string()));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `disks` against util-linux's `lsblk` on whole machines, and against GLPI Agent's expectations.
 
 use crate::dump::{Perl, lay_ttar};
-use crate::folder::{Folder, data, files, unpack};
+use crate::folder::{Folder, data, files, summary, unpack};
 use agent::probes;
 use shared::fact::{Item, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,17 +41,19 @@ fn table(path: &Path) -> Vec<Vec<String>> {
 #[test]
 fn lsblk_says_the_same() {
     let (Some(archives), Some(texts)) = (data("sysdumps/lsblk"), data("expected/sysdumps/lsblk")) else { return };
-    let mut compared = 0;
-    for archive in files(&archives, ".tar.xz") {
+    let (mut compared, mut explained) = (0, 0);
+    let archives = files(&archives, ".tar.xz");
+    for archive in &archives {
         let name = archive.file_name().expect("a name").to_string_lossy().replace(".tar.xz", "");
         let folder = tempfile::tempdir().expect("a folder");
-        let machine = unpack(&archive, folder.path(), &[]);
+        let machine = unpack(archive, folder.path(), &[]);
         lay_udev(&machine);
         let ours = disks(&machine);
         compared += compare_tree(&ours, &table(&texts.join(format!("lsblk-{name}-basic.txt"))), &name);
-        compare_vendors(&ours, &texts.join(format!("lsblk-{name}-vendor.txt")), &name);
+        let (equal, only_ours) = compare_vendors(&ours, &texts.join(format!("lsblk-{name}-vendor.txt")), &machine);
+        (compared, explained) = (compared + equal + only_ours, explained + only_ours);
     }
-    println!("lsblk: {compared} devices and partitions equal");
+    summary("lsblk: devices and partitions", archives.len(), compared, compared - explained, explained);
     assert!(compared > 0);
 }
 
@@ -97,8 +99,11 @@ fn human(bytes: i64) -> String {
 }
 
 /// Model and revision. lsblk shows the model with udev's underscores for spaces and slashes, and its own columns may be
-/// cut at 16 letters where only sysfs is there; the maker `ATA` is the kernel's word for none.
-fn compare_vendors(ours: &BTreeMap<String, Item>, path: &Path, machine: &str) {
+/// cut at 16 letters where only sysfs is there; the maker `ATA` is the kernel's word for none. Gives how many facts are
+/// equal, and how many only ours are: lsblk looks for no NVMe firmware without udev, sysfs has it.
+fn compare_vendors(ours: &BTreeMap<String, Item>, path: &Path, source: &Folder) -> (usize, usize) {
+    let machine = path.display();
+    let (mut equal, mut only_ours) = (0, 0);
     let text = std::fs::read_to_string(path).expect("lsblk's text");
     let head = text.lines().next().expect("a head");
     let column = |name: &str| head.find(name).expect("the column");
@@ -111,12 +116,19 @@ fn compare_vendors(ours: &BTreeMap<String, Item>, path: &Path, machine: &str) {
         assert_eq!(squeeze(item.model.as_deref().unwrap_or("")), squeeze(&cell(model, vendor)), "{machine} {name}");
         let mut rest = line.get(vendor.min(line.len())..).unwrap_or("").split_ascii_whitespace().collect::<Vec<_>>();
         let firmware = item.attrs.get("firmware").map(ToString::to_string).unwrap_or_default();
-        // Without udev, lsblk looks for no NVMe firmware; ours is told then.
-        let nvme_only_ours = name.starts_with("nvme") && rest.is_empty() && !firmware.is_empty();
-        assert!(nvme_only_ours || firmware == rest.pop().unwrap_or(""), "{machine} {name}: {firmware}");
+        if name.starts_with("nvme") && rest.is_empty() && !firmware.is_empty() {
+            let file = source.0.join(format!("sys/block/{name}/device/firmware_rev"));
+            assert_eq!(std::fs::read_to_string(file).expect("firmware").trim(), firmware, "{machine} {name}");
+            only_ours += 1;
+        } else {
+            assert_eq!(firmware, rest.pop().unwrap_or(""), "{machine} {name}");
+            equal += 1;
+        }
         let maker = rest.pop().filter(|maker| *maker != "ATA");
         assert_eq!(item.maker.as_deref(), maker, "{machine} {name}");
+        equal += 2;
     }
+    (equal, only_ours)
 }
 
 /// GLPI names a maker that the disk does not: guessed from the model, or the owner of virtio's PCI number. And
@@ -145,10 +157,10 @@ fn glpi_says_the_same_of_storages() {
             assert_eq!(item.attrs.get("firmware").map(ToString::to_string).as_deref(), disk["FIRMWARE"].as_str());
             assert_eq!(item.size.map(|bytes| bytes / 1_000_000), disk["DISKSIZE"].as_i64());
             assert_eq!(item.attrs.contains_key("removable"), disk["TYPE"] == "removable");
-            compared += 1;
+            compared += 5;
         }
     }
-    println!("glpi: {compared} disks equal");
+    summary("glpi: storages", tests.as_array().map_or(0, Vec::len), compared, compared, 0);
     assert!(compared > 0);
 }
 
@@ -173,6 +185,7 @@ fn glpi_says_the_same_of_udev() {
     assert_eq!(item.serial.as_deref(), theirs["SERIALNUMBER"].as_str());
     assert_eq!(item.attrs["firmware"].as_text(), theirs["FIRMWARE"].as_str());
     assert_eq!(item.attrs["medium"].as_text(), Some("ssd"));
+    summary("glpi: udev", 1, 3, 3, 0);
 }
 
 /// No expectations exist for node_exporter's samples: no probe may fall over them, and keys stay unique.

@@ -73,3 +73,12 @@ pub fn files(folder: &Path, suffix: &str) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+/// A line of the summary of all recordings, which `cargo run -p packaging -- check recordings` collects.
+pub fn summary(what: &str, files: usize, compared: usize, equal: usize, explained: usize) {
+    let unexplained = compared - equal - explained;
+    println!(
+        "recordings: {what}: {files} files, {compared} facts compared, {equal} equal, {explained} explained, \
+         {unexplained} unexplained"
+    );
+}

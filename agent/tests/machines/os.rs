@@ -1,6 +1,6 @@
 //! `os` against GLPI Agent's expectations on release files, and against lscpu's hypervisors on whole machines.
 
-use crate::folder::{Folder, data, files, unpack};
+use crate::folder::{Folder, data, files, summary, unpack};
 use agent::probes;
 use shared::fact::Item;
 
@@ -38,9 +38,9 @@ fn glpi_says_the_same_of_release_files() {
             theirs.split_once(" (").map_or((theirs, None), |(v, c)| (v, Some(c.trim_end_matches(')'))));
         assert_eq!(attr(&item, "version").as_deref(), Some(version));
         assert!(codename.is_none() || attr(&item, "codename").as_deref() == codename, "{item:?}");
-        compared += 1;
+        compared += 2 + usize::from(codename.is_some());
     }
-    println!("glpi: {compared} distributions equal");
+    summary("glpi: release files", tests.as_array().map_or(0, Vec::len), compared, compared, 0);
     assert!(compared > 0);
 }
 
@@ -58,10 +58,11 @@ const HYPERVISORS: &[(&str, &str)] = &[
 fn lscpu_sees_the_same_hypervisors() {
     let (Some(archives), Some(texts)) = (data("sysdumps/lscpu"), data("expected/sysdumps/lscpu")) else { return };
     let mut seen = 0;
-    for archive in files(&archives, ".tar.gz") {
+    let archives = files(&archives, ".tar.gz");
+    for archive in &archives {
         let name = archive.file_name().expect("a name").to_string_lossy().replace(".tar.gz", "");
         let folder = tempfile::tempdir().expect("a folder");
-        let machine = unpack(&archive, folder.path(), &["*/sys/devices/system/*"]);
+        let machine = unpack(archive, folder.path(), &["*/sys/devices/system/*"]);
         // The dumps hold no kernel release, without which nothing is told.
         std::fs::create_dir_all(machine.0.join("proc/sys/kernel")).expect("a folder");
         std::fs::write(machine.0.join("proc/sys/kernel/osrelease"), "6.1\n").expect("a file");
@@ -72,7 +73,8 @@ fn lscpu_sees_the_same_hypervisors() {
         assert_eq!(attr(&item, "hypervisor").as_deref(), theirs, "{name}");
         seen += usize::from(theirs.is_some());
     }
-    println!("lscpu: {seen} hypervisors equal");
+    println!("lscpu: {seen} of them have a hypervisor");
+    summary("lscpu: hypervisors", archives.len(), archives.len(), archives.len(), 0);
 }
 
 #[test]
@@ -98,4 +100,5 @@ fn jc_says_the_same_of_os_release_and_boot_time() {
     assert_eq!(attr(&item, "version").as_deref(), theirs["VERSION"].as_str().and_then(|text| text.split(' ').next()));
     let booted = expected("linux-proc")["commands/linux-proc/stat"]["boot_time"].as_i64().expect("a time");
     assert_eq!(item.now["booted_us"].as_int(), Some(booted * 1_000_000));
+    summary("jc: os-release and boot time", 2, 6, 6, 0);
 }

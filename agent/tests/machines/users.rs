@@ -1,6 +1,6 @@
 //! `users` against jc's reading of recorded group files.
 
-use crate::folder::{Folder, data};
+use crate::folder::{Folder, data, summary};
 use agent::probes;
 use shared::fact::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,6 @@ fn jc_lists_the_same_members() {
             })
             .collect();
         assert_eq!(ours, theirs, "{system}");
-        println!("jc: {} members equal", ours.len());
+        summary(&format!("jc: group members of {system}"), 1, ours.len(), ours.len(), 0);
     }
 }

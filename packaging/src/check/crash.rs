@@ -5,19 +5,13 @@
 //! ones told, and the journal tells each upgrade once and has no holes. Does not know what a loss of power does:
 //! the kernel lives on and writes what the process had handed to it.
 
-mod collector;
-mod machine;
-
+use super::fleet::{self, Collector, Machine};
 use agent::clock;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use collector::Collector;
-use machine::{Machine, Place};
 use serde_json::Value;
-use shared::enroll::JoinFile;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -26,6 +20,8 @@ use tokio::task::JoinSet;
 const ROUND_MS_MIN: u64 = 50;
 /// And less than so many more.
 const ROUND_MS_SPREAD: u64 = 600;
+/// Before a call is made again while the collector is there.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Until every machine got its last answer, after the last start.
 const SETTLE: Duration = Duration::from_secs(60);
 /// A start after a kill may take this long, in seconds.
@@ -61,7 +57,7 @@ struct Count {
 pub fn run(crash: &Crash) -> Result<()> {
     let binary = match &crash.binary {
         Some(binary) => binary.clone(),
-        None => build()?,
+        None => fleet::build("collector", "muster")?,
     };
     let place = tempfile::tempdir().context("a temporary directory")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -75,25 +71,40 @@ pub fn run(crash: &Crash) -> Result<()> {
     Ok(())
 }
 
-fn build() -> Result<PathBuf> {
-    let status = Command::new("cargo").args(["build", "--quiet", "-p", "collector"]).status().context("cargo")?;
-    ensure!(status.success(), "the collector does not build");
-    let own = std::env::current_exe().context("own path")?;
-    let target = own.parent().and_then(Path::parent).context("target folder")?;
-    Ok(target.join("debug").join("muster"))
+/// Where the collector is, if it is, and whether what waits is the last to be sent.
+#[derive(Debug, Clone, Default)]
+struct Place {
+    url: Option<String>,
+    last: bool,
+}
+
+/// Reports until the last record is acknowledged.
+async fn report(mut machine: Machine, mut place: watch::Receiver<Place>) -> Result<Machine> {
+    loop {
+        let Place { url: Some(url), last } = place.borrow_and_update().clone() else {
+            place.changed().await.context("the check ended")?;
+            continue;
+        };
+        if machine.is_settled() {
+            if last {
+                return Ok(machine);
+            }
+            machine.install();
+        }
+        if !machine.say(&url).await? {
+            // It was killed, or starts: the next place is told, or the same call works soon.
+            let _ = tokio::time::timeout(AGAIN, place.changed()).await;
+        }
+    }
 }
 
 async fn rounds(crash: &Crash, binary: &Path, dir: &Path) -> Result<bool> {
     let (mut collector, first) = Collector::start(binary, dir)?;
     let mut starts = vec![first];
-    let body = format!(r#"{{"uses": {}, "ttl_s": 3600}}"#, crash.agents);
-    let answer = collector.ask("POST", "/v1/join-tokens", &body)?;
-    let join: JoinFile = serde_json::from_value(answer["join"].clone()).context("a join file")?;
     let (tell, told) = watch::channel(Place::default());
     let mut machines = JoinSet::new();
-    for number in 0..crash.agents {
-        let machine = Machine::enroll(number, &join, &dir.join(format!("agent-{number}"))).await?;
-        machines.spawn(machine.report(told.clone()));
+    for machine in fleet::enroll(&collector, crash.agents, dir).await? {
+        machines.spawn(report(machine, told.clone()));
     }
     for _ in 0..crash.rounds {
         tell.send_replace(Place { url: Some(collector.agents_url()), last: false });
@@ -132,7 +143,7 @@ fn compare(collector: &Collector, machines: &[Machine]) -> Result<Count> {
         let asset = asset_of(&machine.id())?;
         let told = journal.get(&format!("asset:{asset}"));
         for seq in 2..=machine.acknowledged() {
-            match told.and_then(|told| told.get(&machine::version_of(seq))) {
+            match told.and_then(|told| told.get(&fleet::version_of(seq))) {
                 None => count.lost += 1,
                 Some(times) => count.duplicated += times - 1,
             }

@@ -3,8 +3,13 @@
 
 pub mod agent;
 pub mod crash;
+mod fleet;
+pub mod here;
+pub mod load;
+mod recordings;
 mod resident;
 mod scene;
+pub mod stranger;
 mod wire;
 
 use anyhow::Result;
@@ -17,6 +22,16 @@ pub enum Check {
     Agent,
     /// What was acknowledged survives kill -9 of the collector, once.
     Crash(crash::Crash),
+    /// What the agent tells of this machine, against what the machine's own tools say.
+    Here(here::Here),
+    /// What a fleet over mutual TLS gets from one collector, beside bare SQLite in the same run.
+    Load(load::Load),
+    /// One table of what the agent reads from recordings of other machines, against what others read from them.
+    Recordings,
+    /// The README's `## Run it` as a stranger runs it, in a bare root of Debian: timed, twice.
+    Stranger(stranger::Stranger),
+    /// The README's two commands on a fresh clone on this machine, timed.
+    Commands(stranger::Commands),
 }
 
 /// Runs one.
@@ -27,6 +42,11 @@ pub fn run(check: &Check) -> Result<()> {
     match check {
         Check::Agent => agent::run(),
         Check::Crash(crash) => crash::run(crash),
+        Check::Here(here) => here::run(here),
+        Check::Load(load) => load::run(load),
+        Check::Recordings => recordings::run(),
+        Check::Stranger(stranger) => stranger::run(stranger),
+        Check::Commands(commands) => stranger::commands(commands),
     }
 }
 

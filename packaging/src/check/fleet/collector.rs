@@ -20,7 +20,7 @@ const ASK: Duration = Duration::from_secs(30);
 const PAGE_ROWS: usize = 500;
 
 /// A collector that answers; killed when it is dropped.
-pub(super) struct Collector {
+pub(in crate::check) struct Collector {
     child: Child,
     agents: String,
     socket: PathBuf,
@@ -29,7 +29,7 @@ pub(super) struct Collector {
 impl Collector {
     /// Starts one on what lies in `dir`, and says after how long it answered.
     #[expect(clippy::disallowed_methods, reason = "another process is watched, which tells nobody when it is so far")]
-    pub(super) fn start(binary: &Path, dir: &Path) -> Result<(Collector, Duration)> {
+    pub(in crate::check) fn start(binary: &Path, dir: &Path) -> Result<(Collector, Duration)> {
         let (state, socket, config) = (dir.join("state"), dir.join("admin.sock"), dir.join("muster.toml"));
         // A short interval, so that connections stay open between check-ins, and no bound on their rate.
         let text = format!(
@@ -63,19 +63,24 @@ impl Collector {
     }
 
     /// Base URL of the agents' port.
-    pub(super) fn agents_url(&self) -> String {
+    pub(in crate::check) fn agents_url(&self) -> String {
         format!("https://{}", self.agents)
     }
 
+    /// Its process.
+    pub(in crate::check) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, and waits until it is gone.
-    pub(super) fn kill(mut self) -> Result<()> {
+    pub(in crate::check) fn kill(mut self) -> Result<()> {
         self.child.kill().context("kill")?;
         self.child.wait().context("wait")?;
         Ok(())
     }
 
     /// Asks over the admin socket: JSON in, JSON out.
-    pub(super) fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value> {
+    pub(in crate::check) fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value> {
         let mut stream = UnixStream::connect(&self.socket).context("the admin socket")?;
         stream.set_read_timeout(Some(ASK)).context("the admin socket")?;
         let length = body.len();
@@ -92,7 +97,7 @@ impl Collector {
     }
 
     /// Every row of a list.
-    pub(super) fn pages(&self, path: &str) -> Result<Vec<Value>> {
+    pub(in crate::check) fn pages(&self, path: &str) -> Result<Vec<Value>> {
         let (mut rows, mut after) = (Vec::new(), String::new());
         loop {
             let mut answer = self.ask("GET", &format!("{path}?limit={PAGE_ROWS}{after}"), "")?;

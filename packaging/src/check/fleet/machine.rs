@@ -17,36 +17,26 @@ use shared::id::AgentId;
 use shared::software::{Package, SECTION_DPKG};
 use shared::unit::At;
 use std::path::Path;
-use std::time::Duration;
-use tokio::sync::watch;
 
 /// Packages of a machine.
 const PACKAGES: u64 = 50;
-/// Before a call is made again while the collector is there.
-const AGAIN: Duration = Duration::from_millis(20);
-
-/// Where the collector is, if it is, and whether what waits is the last to be sent.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Place {
-    pub(super) url: Option<String>,
-    pub(super) last: bool,
-}
-
 /// A machine and what it told.
-pub(super) struct Machine {
+pub(in crate::check) struct Machine {
     agent: AgentId,
     client: Client,
     stream: Stream,
     evidence: Vec<Item>,
     versions: Vec<u64>,
+    rows: Vec<Digest>,
     record: Record,
     acknowledged: u64,
+    tries: u64,
     resent: u64,
 }
 
 impl Machine {
     /// Enrolls machine `number`; its identity lies in `dir`.
-    pub(super) async fn enroll(number: usize, join: &JoinFile, dir: &Path) -> Result<Machine> {
+    pub(in crate::check) async fn enroll(number: usize, join: &JoinFile, dir: &Path) -> Result<Machine> {
         std::fs::create_dir(dir).with_context(|| dir.display().to_string())?;
         let vault = Vault::open(dir)?;
         let stored = enroll::enroll(join, &format!("machine-{number}"), &vault, None).await?;
@@ -61,109 +51,113 @@ impl Machine {
             stream,
             evidence,
             versions: vec![0; usize::try_from(PACKAGES)?],
+            rows: Vec::new(),
             record: Record { seq: 1, at: At(0), root: Digest::default(), sections: Vec::new(), gap: None },
             acknowledged: 0,
+            tries: 0,
             resent: 0,
         };
         let items = machine.items();
+        machine.rows = items.iter().map(digest::row).collect();
+        let software = machine.software();
         let sections = vec![
-            part(SECTION_DPKG, digest::section_of(&items), None, items),
+            part(SECTION_DPKG, software, None, items),
             part(SECTION, digest::section_of(&machine.evidence), None, machine.evidence.clone()),
         ];
-        machine.record.root = machine.root();
+        machine.record.root = machine.root(software);
         machine.record.sections = sections;
         Ok(machine)
     }
 
-    /// Reports until the last record is acknowledged.
-    pub(super) async fn report(mut self, mut place: watch::Receiver<Place>) -> Result<Machine> {
-        let mut tries = 0_u64;
-        loop {
-            let Place { url: Some(url), last } = place.borrow_and_update().clone() else {
-                place.changed().await.context("the check ended")?;
-                continue;
-            };
-            if last && self.acknowledged == self.record.seq {
-                return Ok(self);
+    /// Says the record that is not acknowledged yet; where there is none, a beat. True when the collector took it,
+    /// false when it is away, starts or is full: then the same call works later.
+    ///
+    /// # Errors
+    /// An answer that is not right: another status, another root, another number, a section that is wanted.
+    pub(in crate::check) async fn say(&mut self, url: &str) -> Result<bool> {
+        let waits = self.acknowledged < self.record.seq;
+        let check_in = CheckIn {
+            stream: self.stream,
+            seq: self.record.seq,
+            root: self.record.root,
+            moved: false,
+            goodbye: None,
+            records: if waits { vec![self.record.clone()] } else { Vec::new() },
+        };
+        let (body, packed) = deliver::pack(&check_in);
+        if waits {
+            self.resent += u64::from(self.tries == 1);
+            self.tries += 1;
+        }
+        match deliver::judge(self.client.post(&format!("{url}/v1/checkin"), body, packed).await) {
+            Outcome::Taken(answer) => {
+                let right = answer.seq == self.record.seq && answer.root == self.record.root;
+                ensure!(right && answer.want.is_empty(), "record {} was answered {answer:?}", self.record.seq);
+                self.acknowledged = self.record.seq;
+                Ok(true)
             }
-            if self.acknowledged == self.record.seq {
-                self.install();
-                tries = 0;
-            }
-            let check_in = CheckIn {
-                stream: self.stream,
-                seq: self.record.seq,
-                root: self.record.root,
-                moved: false,
-                goodbye: None,
-                records: vec![self.record.clone()],
-            };
-            let (body, packed) = deliver::pack(&check_in);
-            self.resent += u64::from(tries == 1);
-            tries += 1;
-            match deliver::judge(self.client.post(&format!("{url}/v1/checkin"), body, packed).await) {
-                Outcome::Taken(answer) => {
-                    let right = answer.seq == self.record.seq && answer.root == self.record.root;
-                    ensure!(right && answer.want.is_empty(), "record {} was answered {answer:?}", self.record.seq);
-                    self.acknowledged = self.record.seq;
-                }
-                // It was killed, or starts: the next place is told, or the same call works soon.
-                Outcome::Later(..) => {
-                    let _ = tokio::time::timeout(AGAIN, place.changed()).await;
-                }
-                other => bail!("record {} was answered {other:?}", self.record.seq),
-            }
+            Outcome::Later(..) => Ok(false),
+            other => bail!("record {} was answered {other:?}", self.record.seq),
         }
     }
 
     /// One package in a new version, and the record that tells it.
-    fn install(&mut self) {
-        let base = digest::section_of(&self.items());
+    pub(in crate::check) fn install(&mut self) {
+        let base = self.software();
         let seq = self.record.seq + 1;
-        for (number, version) in (0..PACKAGES).zip(&mut self.versions) {
+        let put = package(seq % PACKAGES, seq);
+        for (number, (version, row)) in (0..PACKAGES).zip(self.versions.iter_mut().zip(&mut self.rows)) {
             if number == seq % PACKAGES {
-                *version = seq;
+                (*version, *row) = (seq, digest::row(&put));
             }
         }
-        let section = digest::section_of(&self.items());
-        let put = vec![package(seq % PACKAGES, seq)];
-        let sections = vec![part(SECTION_DPKG, section, Some(base), put)];
-        self.record = Record { seq, at: At(0), root: self.root(), sections, gap: None };
+        let section = self.software();
+        let sections = vec![part(SECTION_DPKG, section, Some(base), vec![put])];
+        self.record = Record { seq, at: At(0), root: self.root(section), sections, gap: None };
+        self.tries = 0;
+    }
+
+    fn software(&self) -> Digest {
+        digest::section(&mut self.rows.clone())
     }
 
     fn items(&self) -> Vec<Item> {
         (0..PACKAGES).zip(&self.versions).map(|(number, version)| package(number, *version)).collect()
     }
 
-    fn root(&self) -> Digest {
-        let software = digest::section_of(&self.items());
+    fn root(&self, software: Digest) -> Digest {
         let evidence = digest::section_of(&self.evidence);
         digest::root([(SECTION_DPKG, State::Seen, software), (SECTION, State::Seen, evidence)])
     }
 
     /// Its agent's id.
-    pub(super) fn id(&self) -> String {
+    pub(in crate::check) fn id(&self) -> String {
         self.agent.to_string()
     }
 
+    /// Whether what it told last is acknowledged.
+    pub(in crate::check) fn is_settled(&self) -> bool {
+        self.acknowledged == self.record.seq
+    }
+
     /// The last record that was acknowledged.
-    pub(super) fn acknowledged(&self) -> u64 {
+    pub(in crate::check) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
     /// Records that were sent more than once.
-    pub(super) fn resent(&self) -> u64 {
+    pub(in crate::check) fn resent(&self) -> u64 {
         self.resent
     }
 
     /// Names and versions that it has.
-    pub(super) fn packages(&self) -> Vec<(String, String)> {
+    pub(in crate::check) fn packages(&self) -> Vec<(String, String)> {
         (0..PACKAGES).zip(&self.versions).map(|(number, version)| (name(number), version_of(*version))).collect()
     }
 }
 
 /// The version that a record brought.
-pub(super) fn version_of(seq: u64) -> String {
+pub(in crate::check) fn version_of(seq: u64) -> String {
     format!("1.{seq}")
 }
 

@@ -1,0 +1,32 @@
+//! Machines that exist only to talk, and a real collector to talk to: what the long checks share.
+
+mod collector;
+mod machine;
+
+pub(super) use collector::Collector;
+pub(super) use machine::{Machine, version_of};
+
+use anyhow::{Context, Result, ensure};
+use shared::enroll::JoinFile;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Builds a crate with the profile that this program was built with, and says where its program is.
+pub(super) fn build(krate: &str, program: &str) -> Result<PathBuf> {
+    let release: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
+    let status = Command::new("cargo").args(["build", "--quiet", "-p", krate]).args(release).status();
+    ensure!(status.context("cargo")?.success(), "{krate} does not build");
+    Ok(std::env::current_exe().context("own path")?.with_file_name(program))
+}
+
+/// As many machines, enrolled one after another with one token; their identities lie in `dir`.
+pub(super) async fn enroll(collector: &Collector, machines: usize, dir: &Path) -> Result<Vec<Machine>> {
+    let body = format!(r#"{{"uses": {machines}, "ttl_s": 3600}}"#);
+    let answer = collector.ask("POST", "/v1/join-tokens", &body)?;
+    let join: JoinFile = serde_json::from_value(answer["join"].clone()).context("a join file")?;
+    let mut enrolled = Vec::with_capacity(machines);
+    for number in 0..machines {
+        enrolled.push(Machine::enroll(number, &join, &dir.join(format!("agent-{number}"))).await?);
+    }
+    Ok(enrolled)
+}

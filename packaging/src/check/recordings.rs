@@ -1,0 +1,67 @@
+//! One table over all recordings of other machines: what the agent's tests compare with what others read from them.
+//! Knows how the tests say it; what is compared, and which rules explain a difference, they know.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::process::Command;
+
+/// What a test's line begins with.
+const MARK: &str = "recordings: ";
+
+/// Runs the tests and prints the table.
+///
+/// # Errors
+/// A test that fails, or none that says anything.
+pub fn run() -> Result<()> {
+    let mut tests = Command::new("cargo");
+    tests.args(["test", "--quiet", "-p", "agent", "--test", "machines", "--test", "smbios_recordings"]);
+    let out = tests.args(["--", "--nocapture"]).output().context("cargo")?;
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let mut rows: Vec<Row> = text.lines().filter_map(parse).collect();
+    rows.sort();
+    println!("     {:44}{:>8}{:>10}{:>8}{:>11}{:>13}", "", "files", "compared", "equal", "explained", "unexplained");
+    let mut total = [0; 5];
+    for (what, numbers) in &rows {
+        show(what, numbers);
+        for (sum, number) in total.iter_mut().zip(numbers) {
+            *sum += number;
+        }
+    }
+    show("in all", &total);
+    if !out.status.success() {
+        bail!("a test failed:\n{text}{}", String::from_utf8_lossy(&out.stderr));
+    }
+    ensure!(!rows.is_empty(), "no recordings: the data folder is missing");
+    println!("PASS every difference has a rule that holds");
+    Ok(())
+}
+
+fn show(what: &str, numbers: &[u64; 5]) {
+    let [files, compared, equal, explained, unexplained] = numbers;
+    println!("     {what:44}{files:>8}{compared:>10}{equal:>8}{explained:>11}{unexplained:>13}");
+}
+
+/// What is compared with whom; files, facts compared, equal, explained, unexplained.
+type Row = (String, [u64; 5]);
+
+/// `recordings: lscpu: processors: 14 files, 133 facts compared, 118 equal, 15 explained, 0 unexplained`
+fn parse(line: &str) -> Option<Row> {
+    // The tests' own dots may stand before it.
+    let (_, line) = line.split_once(MARK)?;
+    let (what, counts) = line.rsplit_once(": ")?;
+    let numbers = counts.split(", ").map(|count| count.split(' ').next()?.parse().ok());
+    let numbers = numbers.collect::<Option<Vec<u64>>>()?;
+    Some((what.to_owned(), numbers.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_test_is_a_row() {
+        let line =
+            "..recordings: lscpu: processors: 14 files, 133 facts compared, 118 equal, 15 explained, 0 unexplained";
+        assert_eq!(parse(line), Some(("lscpu: processors".to_owned(), [14, 133, 118, 15, 0])));
+        assert_eq!(parse("recordings: nothing"), None);
+    }
+}
