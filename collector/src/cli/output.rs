@@ -13,7 +13,7 @@ pub enum Format {
     Table,
     /// For programs: what the API answered.
     Json,
-    /// For spreadsheets: cells that could be taken for a formula start with an apostrophe.
+    /// For spreadsheets: cells that could be taken for a formula start with an apostrophe, control characters are written out.
     Csv,
 }
 
@@ -163,7 +163,7 @@ fn csv(out: &mut impl Write, columns: &[Column], rows: &[Value]) -> std::io::Res
 }
 
 /// A CSV cell. Text that a spreadsheet would take for a formula (also in its full-width forms) gets a leading
-/// apostrophe; numbers stay numbers.
+/// apostrophe; what a terminal would obey or what would break the line is written out; numbers stay numbers.
 fn cell(value: Option<&Value>) -> String {
     match value {
         None => String::new(),
@@ -172,7 +172,8 @@ fn cell(value: Option<&Value>) -> String {
             let text = plain(value);
             let risky = text
                 .starts_with(['=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '\'']);
-            if risky { format!("'{text}") } else { text }
+            let shown = shared::show::line(&text);
+            if risky { format!("'{shown}") } else { shown.into_owned() }
         }
     }
 }
@@ -187,6 +188,7 @@ mod tests {
         assert_eq!(cell(Some(&json!("=1+1"))), "'=1+1");
         assert_eq!(cell(Some(&json!("＝1+1"))), "'＝1+1");
         assert_eq!(cell(Some(&json!("'x"))), "''x");
+        assert_eq!(cell(Some(&json!("\r=1\u{1b}[31m"))), "'\\u{d}=1\\u{1b}[31m");
         assert_eq!(cell(Some(&json!(-5))), "-5");
         assert_eq!(cell(None), "");
     }
