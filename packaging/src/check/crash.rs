@@ -6,7 +6,7 @@
 //! the kernel lives on and writes what the process had handed to it.
 
 mod collector;
-mod machine;
+pub(super) mod machine;
 
 use agent::clock;
 use anyhow::{Context, Result, bail, ensure};
@@ -17,7 +17,6 @@ use serde_json::Value;
 use shared::enroll::JoinFile;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -61,7 +60,7 @@ struct Count {
 pub fn run(crash: &Crash) -> Result<()> {
     let binary = match &crash.binary {
         Some(binary) => binary.clone(),
-        None => build()?,
+        None => super::build(&["collector"])?.join("muster"),
     };
     let place = tempfile::tempdir().context("a temporary directory")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
@@ -73,14 +72,6 @@ pub fn run(crash: &Crash) -> Result<()> {
     })?;
     ensure!(good, "a figure was missed");
     Ok(())
-}
-
-fn build() -> Result<PathBuf> {
-    let status = Command::new("cargo").args(["build", "--quiet", "-p", "collector"]).status().context("cargo")?;
-    ensure!(status.success(), "the collector does not build");
-    let own = std::env::current_exe().context("own path")?;
-    let target = own.parent().and_then(Path::parent).context("target folder")?;
-    Ok(target.join("debug").join("muster"))
 }
 
 async fn rounds(crash: &Crash, binary: &Path, dir: &Path) -> Result<bool> {

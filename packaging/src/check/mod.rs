@@ -4,9 +4,12 @@
 pub mod agent;
 pub mod crash;
 mod resident;
+pub mod security;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The long checks.
 #[derive(Subcommand)]
@@ -15,6 +18,8 @@ pub enum Check {
     Agent,
     /// What was acknowledged survives kill -9 of the collector, once.
     Crash(crash::Crash),
+    /// What the security page promises, promise by promise, on the real binaries.
+    Security(security::Security),
 }
 
 /// Runs one.
@@ -25,7 +30,24 @@ pub fn run(check: &Check) -> Result<()> {
     match check {
         Check::Agent => agent::run(),
         Check::Crash(crash) => crash::run(crash),
+        Check::Security(security) => security::run(security),
     }
+}
+
+/// Builds these packages for development and says where their binaries are.
+///
+/// # Errors
+/// One does not build.
+fn build(packages: &[&str]) -> Result<PathBuf> {
+    let mut command = Command::new("cargo");
+    command.args(["build", "--quiet"]);
+    packages.iter().for_each(|package| {
+        command.args(["-p", package]);
+    });
+    ensure!(command.status().context("cargo")?.success(), "{} does not build", packages.join(", "));
+    let own = std::env::current_exe().context("own path")?;
+    let target = own.parent().and_then(Path::parent).context("target folder")?;
+    Ok(target.join("debug"))
 }
 
 /// Prints one figure and says whether it holds.
