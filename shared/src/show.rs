@@ -29,10 +29,12 @@ pub fn line(text: &str) -> Cow<'_, str> {
 }
 
 /// The text as a cell of a spreadsheet: one that a program would take for a formula (also in its full-width
-/// forms, and one that was defused before) gets a leading apostrophe, and is then text.
+/// forms, and one that was defused before) gets a leading apostrophe, and is then text. What [`line`] writes out
+/// is written out here too, so that one record stays one line.
 pub fn cell(text: &str) -> Cow<'_, str> {
     const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '\''];
-    if text.starts_with(FORMULA) { Cow::Owned(format!("'{text}")) } else { Cow::Borrowed(text) }
+    let shown = line(text);
+    if text.starts_with(FORMULA) { Cow::Owned(format!("'{shown}")) } else { shown }
 }
 
 fn unsafe_to_show(c: char) -> bool {

@@ -7,9 +7,11 @@
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -32,10 +34,20 @@ pub struct Agent {
     running: Option<Child>,
 }
 
-/// The path of a built binary, beside the tests'.
+/// Where binaries are, if somebody said so.
+static BINARIES: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes binaries from this folder, for the rest of the process; the first who says so is right.
+pub fn take_binaries_from(folder: PathBuf) {
+    let _ = BINARIES.set(folder);
+}
+
+/// The path of a built binary: in the folder that was said, else above the tests'.
 pub fn binary(name: &str) -> PathBuf {
-    let own = std::env::current_exe().expect("own path");
-    let folder = own.parent().and_then(Path::parent).expect("target folder");
+    let folder = BINARIES.get_or_init(|| {
+        let own = std::env::current_exe().expect("own path");
+        own.parent().and_then(Path::parent).expect("target folder").to_owned()
+    });
     let path = folder.join(name);
     assert!(path.exists(), "{} is not built: run `cargo build --workspace --bins` first", path.display());
     path
@@ -57,15 +69,15 @@ impl World {
         World::with("")
     }
 
-    /// The same, with more settings.
+    /// The same, with more settings; those of a table are written `agents.certificate_s = 60`.
     pub fn with(settings: &str) -> World {
         let dir = tempfile::tempdir().expect("a folder");
         let at = dir.path().display();
         let config = format!(
             "state_dir = \"{at}/collector\"\nagent_listen = \"127.0.0.1:0\"\nweb_listen = \"127.0.0.1:0\"\n\
-             admin_socket = \"{at}/admin.sock\"\nnames = [\"localhost\", \"127.0.0.1\"]\nshort_times = true\n{settings}\n\
-             [agents]\ncheckin_s = 1\nhealth_s = 1\n\
-             [limits]\ncheckin_every_ms = 0\nper_address = 5000\nrefused_a_minute = 0\n"
+             admin_socket = \"{at}/admin.sock\"\nnames = [\"localhost\", \"127.0.0.1\"]\nshort_times = true\n\
+             agents.checkin_s = 1\nagents.health_s = 1\n\
+             limits.checkin_every_ms = 0\nlimits.per_address = 5000\nlimits.refused_a_minute = 0\n{settings}\n"
         );
         std::fs::write(dir.path().join("muster.toml"), config).expect("settings");
         let mut world = World { dir, collector: None };
@@ -92,13 +104,23 @@ impl World {
 
     /// Writes the ports that the system chose into the settings: agents come back to them after a restart.
     fn keep_ports(&self) {
-        let addresses: Value = serde_json::from_str(&self.read("collector/addresses.json")).expect("addresses");
         let mut config = self.read("muster.toml");
         for (key, name) in [("agent_listen", "agents"), ("web_listen", "web")] {
-            let address = addresses[name].as_str().expect("an address");
+            let address = self.address(name);
             config = config.replace(&format!("{key} = \"127.0.0.1:0\""), &format!("{key} = \"{address}\""));
         }
         std::fs::write(self.path("muster.toml"), config).expect("settings");
+    }
+
+    /// Where the collector's port `agents` or `web` is.
+    pub fn address(&self, port: &str) -> SocketAddr {
+        let addresses: Value = serde_json::from_str(&self.read("collector/addresses.json")).expect("addresses");
+        addresses[port].as_str().and_then(|address| address.parse().ok()).expect("an address")
+    }
+
+    /// The collector's process, while it runs.
+    pub fn collector_pid(&self) -> Option<u32> {
+        self.collector.as_ref().map(Child::id)
     }
 
     /// Ends the collector as an admin would.
@@ -155,16 +177,28 @@ impl World {
 
     /// `GET path` over the admin socket, for what the CLI has no verb for.
     pub fn get(&self, path: &str) -> Result<Value> {
-        let mut stream = UnixStream::connect(self.path("admin.sock")).context("admin socket")?;
-        stream.set_read_timeout(Some(Duration::from_secs(WAIT_S)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("an answer")?;
-        if !head.starts_with("HTTP/1.1 200") {
-            bail!("GET {path}: {head}\n{body}");
+        self.ask("GET", path, &Value::Null)
+    }
+
+    /// The same with any method and a body; `null` is none, in both directions.
+    pub fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
+        ask(&self.path("admin.sock"), method, path, body)
+    }
+
+    /// Every row of a list.
+    pub fn rows(&self, path: &str) -> Result<Vec<Value>> {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let (mut rows, mut after) = (Vec::new(), String::new());
+        loop {
+            let mut page = self.get(&format!("{path}{sign}limit=500{after}"))?;
+            if let Some(items) = page["items"].as_array_mut() {
+                rows.append(items);
+            }
+            match page["next"].as_str() {
+                None => return Ok(rows),
+                Some(next) => after = format!("&cursor={next}"),
+            }
         }
-        serde_json::from_str(body).with_context(|| format!("GET {path}: {body}"))
     }
 
     /// The number of the latest event.
@@ -256,6 +290,29 @@ impl Agent {
             end(child, "-TERM");
         }
     }
+}
+
+/// Asks over an admin socket: JSON in, JSON out; `null` is no body.
+pub fn ask(socket: &Path, method: &str, path: &str, body: &Value) -> Result<Value> {
+    let mut stream = UnixStream::connect(socket).context("admin socket")?;
+    stream.set_read_timeout(Some(Duration::from_secs(WAIT_S)))?;
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("an answer")?;
+    if !head.starts_with("HTTP/1.1 2") {
+        bail!("{method} {path}: {head}\n{body}");
+    }
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_str(body).with_context(|| format!("{method} {path}: {body}"))
 }
 
 /// Sends a signal and waits for the end.

@@ -16,7 +16,7 @@ pub enum Format {
     Table,
     /// For programs: what the API answered.
     Json,
-    /// For spreadsheets: cells that could be taken for a formula start with an apostrophe.
+    /// For spreadsheets: cells that could be taken for a formula start with an apostrophe, control characters are written out.
     Csv,
 }
 
@@ -288,6 +288,7 @@ mod tests {
         assert_eq!(cell(Some(&json!("=1+1"))), "'=1+1");
         assert_eq!(cell(Some(&json!("＝1+1"))), "'＝1+1");
         assert_eq!(cell(Some(&json!("'x"))), "''x");
+        assert_eq!(cell(Some(&json!("\r=1\u{1b}[31m"))), "'\\u{d}=1\\u{1b}[31m");
         assert_eq!(cell(Some(&json!(-5))), "-5");
         assert_eq!(cell(None), "");
     }

@@ -9,11 +9,14 @@ pub mod load;
 mod recordings;
 mod resident;
 mod scene;
+pub mod security;
 pub mod stranger;
 mod wire;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The long checks.
 #[derive(Subcommand)]
@@ -32,6 +35,8 @@ pub enum Check {
     Stranger(stranger::Stranger),
     /// The README's two commands on a fresh clone on this machine, timed.
     Commands(stranger::Commands),
+    /// What the security page promises, promise by promise, on the real binaries.
+    Security(security::Security),
 }
 
 /// Runs one.
@@ -47,7 +52,24 @@ pub fn run(check: &Check) -> Result<()> {
         Check::Recordings => recordings::run(),
         Check::Stranger(stranger) => stranger::run(stranger),
         Check::Commands(commands) => stranger::commands(commands),
+        Check::Security(security) => security::run(security),
     }
+}
+
+/// Builds these packages for development and says where their binaries are.
+///
+/// # Errors
+/// One does not build.
+fn build(packages: &[&str]) -> Result<PathBuf> {
+    let mut command = Command::new("cargo");
+    command.args(["build", "--quiet"]);
+    packages.iter().for_each(|package| {
+        command.args(["-p", package]);
+    });
+    ensure!(command.status().context("cargo")?.success(), "{} does not build", packages.join(", "));
+    let own = std::env::current_exe().context("own path")?;
+    let target = own.parent().and_then(Path::parent).context("target folder")?;
+    Ok(target.join("debug"))
 }
 
 /// Prints one figure and says whether it holds.

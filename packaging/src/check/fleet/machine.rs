@@ -170,7 +170,8 @@ fn package(number: u64, seq: u64) -> Item {
     Package { manager: "dpkg", name: &name, version: &version, arch: Some("amd64"), ..Package::default() }.into()
 }
 
-fn part(section: &str, digest: Digest, base: Option<Digest>, put: Vec<Item>) -> Part {
+/// A section as it is told: whole without a base.
+pub(in crate::check) fn part(section: &str, digest: Digest, base: Option<Digest>, put: Vec<Item>) -> Part {
     Part {
         section: section.into(),
         state: State::Seen,

@@ -4,7 +4,7 @@ mod collector;
 mod machine;
 
 pub(super) use collector::Collector;
-pub(super) use machine::{Machine, version_of};
+pub(super) use machine::{Machine, part, version_of};
 
 use anyhow::{Context, Result, ensure};
 use shared::enroll::JoinFile;
