@@ -13,10 +13,8 @@ pub mod security;
 pub mod stranger;
 mod wire;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::Subcommand;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The long checks.
 #[derive(Subcommand)]
@@ -54,22 +52,6 @@ pub fn run(check: &Check) -> Result<()> {
         Check::Commands(commands) => stranger::commands(commands),
         Check::Security(security) => security::run(security),
     }
-}
-
-/// Builds these packages for development and says where their binaries are.
-///
-/// # Errors
-/// One does not build.
-fn build(packages: &[&str]) -> Result<PathBuf> {
-    let mut command = Command::new("cargo");
-    command.args(["build", "--quiet"]);
-    packages.iter().for_each(|package| {
-        command.args(["-p", package]);
-    });
-    ensure!(command.status().context("cargo")?.success(), "{} does not build", packages.join(", "));
-    let own = std::env::current_exe().context("own path")?;
-    let target = own.parent().and_then(Path::parent).context("target folder")?;
-    Ok(target.join("debug"))
 }
 
 /// Prints one figure and says whether it holds.

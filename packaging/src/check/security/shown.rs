@@ -95,12 +95,8 @@ fn told(stream: &str, seq: u64, name: &str, number: usize) -> CheckIn {
         serial: Some(format!("{name}{number}")),
         ..Item::new(kind, key)
     };
-    let package = |version: String| Package {
-        manager: "dpkg".into(),
-        name: name.into(),
-        version,
-        publisher: Some(name.into()),
-        ..Package::default()
+    let package = |version: &str| -> Item {
+        Package { manager: "dpkg", name, version, publisher: Some(name), ..Package::default() }.into()
     };
     let host = format!("{name}{number}");
     let mut said = check_in(
@@ -108,7 +104,7 @@ fn told(stream: &str, seq: u64, name: &str, number: usize) -> CheckIn {
         seq,
         vec![
             evidence(&[(Kind::Hostname, &host), (Kind::MachineId, &host)]),
-            ("dpkg", vec![package(format!("{name}{seq}")).into()]),
+            ("dpkg", vec![package(&format!("{name}{seq}"))]),
             ("disks", vec![item("disk", format!("{name}{seq}"))]),
             (
                 "os",
