@@ -17,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// The long checks.
 #[derive(Subcommand)]
@@ -70,6 +71,12 @@ fn build(packages: &[&str]) -> Result<PathBuf> {
     let own = std::env::current_exe().context("own path")?;
     let target = own.parent().and_then(Path::parent).context("target folder")?;
     Ok(target.join("debug"))
+}
+
+/// Waits before something is looked at again.
+#[expect(clippy::disallowed_methods, reason = "another process is watched, which tells nobody when it is so far")]
+pub fn pause(span: Duration) {
+    std::thread::sleep(span);
 }
 
 /// Prints one figure and says whether it holds.

@@ -97,7 +97,8 @@ fn count(json: &serde_json::Value) -> usize {
 fn packages(number: usize) -> CheckIn {
     let one = |n: usize| -> Item {
         let version = format!("1.{n}");
-        Package { manager: "dpkg".into(), name: format!("package-{n}"), version, ..Package::default() }.into()
+        let name = format!("package-{n}");
+        Package { manager: "dpkg", name: &name, version: &version, ..Package::default() }.into()
     };
     check_in("s", 1, vec![("dpkg", (0..number).map(one).collect()), evidence(&[(Kind::Hostname, "m")])])
 }
