@@ -300,7 +300,7 @@ mod tests {
         let gate = Gate::new(1, 1);
         let place = gate.enter([192, 0, 2, 1].into()).expect("a place");
         let (_stopper, stop) = crate::stop::pair();
-        let served = tokio::spawn(converse(server, Peer::Local { uid: 0 }, place, routes, stop));
+        let served = stop.spawn(|stop| converse(server, Peer::Local { uid: 0 }, place, routes, stop));
         tokio::io::AsyncWriteExt::write_all(&mut client, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("asked");
         let asked = tokio::time::Instant::now();
         served.await.expect("it ends");

@@ -72,7 +72,7 @@ async fn every_route_answers_as_was_agreed() {
         answers.insert(row.route(), shown(&desk, &answer));
     }
     let now = serde_json::to_string_pretty(&answers).expect("JSON") + "\n";
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if collector::env::os("UPDATE_GOLDEN").is_some() {
         std::fs::write(PATH, &now).expect("written");
     }
     let agreed = std::fs::read_to_string(PATH).unwrap_or_default();

@@ -15,6 +15,7 @@ mod wire;
 
 use anyhow::Result;
 use clap::Subcommand;
+use std::time::Duration;
 
 /// The long checks.
 #[derive(Subcommand)]
@@ -52,6 +53,12 @@ pub fn run(check: &Check) -> Result<()> {
         Check::Commands(commands) => stranger::commands(commands),
         Check::Security(security) => security::run(security),
     }
+}
+
+/// Waits before something is looked at again.
+#[expect(clippy::disallowed_methods, reason = "another process is watched, which tells nobody when it is so far")]
+pub fn pause(span: Duration) {
+    std::thread::sleep(span);
 }
 
 /// Prints one figure and says whether it holds.

@@ -12,7 +12,6 @@ const SETTLE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A step that did not work, or no report in time.
-#[expect(clippy::disallowed_methods, reason = "another process is watched, which tells nobody when it is so far")]
 pub fn pss_kib(agent: &Path, muster: &Path) -> Result<(u64, u64)> {
     let scene = Scene::start(agent, muster, "")?;
     scene.join("agent", "")?;
@@ -21,7 +20,7 @@ pub fn pss_kib(agent: &Path, muster: &Path) -> Result<(u64, u64)> {
         let status: serde_json::Value = serde_json::from_str(text).ok()?;
         status["last_contact"].as_i64()
     })?;
-    std::thread::sleep(SETTLE);
+    crate::check::pause(SETTLE);
     let path = format!("/proc/{}/smaps_rollup", service.id());
     let text = std::fs::read_to_string(&path).context(path)?;
     Ok((amount(&text, "Pss:")?, amount(&text, "Pss_Anon:")?))

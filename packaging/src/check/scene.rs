@@ -110,7 +110,7 @@ impl<'a> Scene<'a> {
                 None if Instant::now() > until => {
                     bail!("nothing in {} s; {file} says: {text}", WAIT_MAX.as_secs())
                 }
-                None => std::thread::sleep(LOOK_EVERY),
+                None => crate::check::pause(LOOK_EVERY),
             }
         }
     }

@@ -28,7 +28,6 @@ pub(in crate::check) struct Collector {
 
 impl Collector {
     /// Starts one on what lies in `dir`, and says after how long it answered.
-    #[expect(clippy::disallowed_methods, reason = "another process is watched, which tells nobody when it is so far")]
     pub(in crate::check) fn start(binary: &Path, dir: &Path) -> Result<(Collector, Duration)> {
         let (state, socket, config) = (dir.join("state"), dir.join("admin.sock"), dir.join("muster.toml"));
         // A short interval, so that connections stay open between check-ins, and no bound on their rate.
@@ -55,7 +54,7 @@ impl Collector {
             if let Some(status) = child.try_wait().context("the collector")? {
                 bail!("the collector ended instead of answering: {status}");
             }
-            std::thread::sleep(LOOK);
+            crate::check::pause(LOOK);
         }
         child.kill().context("the collector")?;
         child.wait().context("the collector")?;

@@ -64,7 +64,7 @@ pub(super) fn bombs(_: &Security) -> Result<Seen> {
         std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 peak.fetch_max(rss_kib(pid).unwrap_or(0), Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(2));
+                crate::check::pause(Duration::from_millis(2));
             }
         })
     };

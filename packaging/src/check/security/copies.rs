@@ -57,7 +57,7 @@ pub(super) fn clone(_: &Security) -> Result<Seen> {
         if found.is_none() && house.agent(&id)?["state"] == "quarantined" {
             found = Some(began.elapsed());
         }
-        std::thread::sleep(Duration::from_millis(100));
+        crate::check::pause(Duration::from_millis(100));
     }
     let found =
         found.with_context(|| format!("after 2 intervals A is {:?}", house.agent(&id).map(|a| a["state"].clone())))?;

@@ -137,7 +137,7 @@ pub(super) fn refusals(_: &Security) -> Result<Seen> {
     let (id, revoked) = house.join_token(&json!({}))?;
     house.world.ask("DELETE", &format!("/v1/join-tokens/{id}"), &Value::Null)?;
     let (_, elsewhere) = house.join_token(&json!({"cidr": "192.0.2.0/24"}))?;
-    std::thread::sleep(Duration::from_millis(1100));
+    crate::check::pause(Duration::from_millis(1100));
     let mut bodies = Vec::new();
     for token in [&expired, &revoked, &elsewhere] {
         let answer = house.enroll(token, &Key::generate()?.request()?, "machine")?;

@@ -205,6 +205,6 @@ pub(super) fn until(time: Duration, mut so: impl FnMut() -> Result<bool>) -> Res
         if Instant::now() > end {
             return Ok(false);
         }
-        std::thread::sleep(LOOK);
+        crate::check::pause(LOOK);
     }
 }

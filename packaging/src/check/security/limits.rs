@@ -96,7 +96,8 @@ fn count(json: &serde_json::Value) -> usize {
 
 fn packages(number: usize) -> CheckIn {
     let one = |n: usize| -> Item {
-        let (name, version) = (format!("package-{n}"), format!("1.{n}"));
+        let version = format!("1.{n}");
+        let name = format!("package-{n}");
         Package { manager: "dpkg", name: &name, version: &version, ..Package::default() }.into()
     };
     check_in("s", 1, vec![("dpkg", (0..number).map(one).collect()), evidence(&[(Kind::Hostname, "m")])])

@@ -115,7 +115,7 @@ fn count(
     // What was only put off was not looked at: it is said again until it is.
     while answer.status == 429 {
         *seen.entry(429).or_default() += 1;
-        std::thread::sleep(PUT_OFF);
+        crate::check::pause(PUT_OFF);
         answer = line.ask("POST", "/v1/enroll", &all, body.as_bytes())?;
     }
     ensure!(matches!(answer.status, 400 | 403), "{payload} is answered {}: {}", answer.status, answer.text());
@@ -149,7 +149,7 @@ pub(super) fn fields(_: &Security) -> Result<Seen> {
             }
         }
     }
-    std::thread::sleep(TWO_ROUNDS);
+    crate::check::pause(TWO_ROUNDS);
     ensure!(house.schema()? == schema, "sqlite_master changed");
     let log = house.world.read("collector.log");
     ensure!(!log.contains("ERROR") && !log.contains("a job failed"), "the collector's log: {log}");
@@ -186,7 +186,7 @@ fn real_report() -> Result<Value> {
         if sent["records"][0]["sections"].as_array().is_some_and(|sections| sections.len() > 5) {
             return Ok(sent);
         }
-        std::thread::sleep(Duration::from_millis(2));
+        crate::check::pause(Duration::from_millis(2));
     }
     anyhow::bail!("the agent made no report in {} s", REPORT.as_secs())
 }

@@ -75,7 +75,7 @@ fn watch(key: &Path, time: Duration) -> Result<Vec<(Vec<u8>, u64)>> {
             changed = Instant::now();
             port = if port.is_none() { Some(TcpListener::bind("127.0.0.1:0")?) } else { None };
         }
-        std::thread::sleep(LOOK);
+        crate::check::pause(LOOK);
     }
     Ok(seen)
 }

@@ -88,23 +88,22 @@ fn machine(house: &House, number: usize, name: &str) -> Result<()> {
 }
 
 fn told(stream: &str, seq: u64, name: &str, number: usize) -> CheckIn {
-    let item = |kind: &str, key: String| Item {
+    let item = |kind: &'static str, key: String| Item {
         label: Some(name.into()),
         maker: Some(name.into()),
         model: Some(name.into()),
         serial: Some(format!("{name}{number}")),
         ..Item::new(kind, key)
     };
-    let package = |version: &str| -> Item {
-        Package { manager: "dpkg", name, version, publisher: Some(name), ..Package::default() }.into()
-    };
+    let version = format!("{name}{seq}");
+    let package = Package { manager: "dpkg", name, version: &version, publisher: Some(name), ..Package::default() };
     let host = format!("{name}{number}");
     let mut said = check_in(
         stream,
         seq,
         vec![
             evidence(&[(Kind::Hostname, &host), (Kind::MachineId, &host)]),
-            ("dpkg", vec![package(&format!("{name}{seq}"))]),
+            ("dpkg", vec![package.into()]),
             ("disks", vec![item("disk", format!("{name}{seq}"))]),
             (
                 "os",
