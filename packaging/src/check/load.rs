@@ -75,7 +75,7 @@ pub fn run(load: &Load) -> Result<()> {
     }
     let binary = match &load.binary {
         Some(binary) => binary.clone(),
-        None => fleet::build("collector", "muster")?,
+        None => super::build(&["collector"])?.join("muster"),
     };
     let place = match &load.dir {
         Some(dir) => tempfile::tempdir_in(dir),

@@ -15,7 +15,7 @@ mod wire;
 
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -57,20 +57,22 @@ pub fn run(check: &Check) -> Result<()> {
     }
 }
 
-/// Builds these packages for development and says where their binaries are.
+/// Builds these packages with the profile that this program was built with, and says where their binaries are.
 ///
 /// # Errors
 /// One does not build.
 fn build(packages: &[&str]) -> Result<PathBuf> {
     let mut command = Command::new("cargo");
     command.args(["build", "--quiet"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
     packages.iter().for_each(|package| {
         command.args(["-p", package]);
     });
     ensure!(command.status().context("cargo")?.success(), "{} does not build", packages.join(", "));
     let own = std::env::current_exe().context("own path")?;
-    let target = own.parent().and_then(Path::parent).context("target folder")?;
-    Ok(target.join("debug"))
+    Ok(own.parent().context("target folder")?.to_owned())
 }
 
 /// Waits before something is looked at again.
