@@ -3,9 +3,13 @@
 //! `cargo bench -p collector --bench writer [-- DIRECTORY]`; the directory is on the disk to be measured, by
 //! default the system's temporary one. Durable one-package deltas per second through the whole writer (load,
 //! decide, apply, journal, commit with `synchronous=FULL`) with as many agents at once as said; the same rows
-//! written by hand-written statements in commits of 64; and queries by software name and version over 10,000
+//! written by hand-written statements in commits of 64; the ratio to the programs that measure this machine's limits,
+//! where they are; and queries by software name and version over 10,000
 //! assets. Wall rates depend on the disk and on neighbours: CPU for each delta and its ratio are the figures to keep.
 #![expect(clippy::disallowed_methods, clippy::disallowed_macros, reason = "a benchmark is a program of its own")]
+
+#[path = "writer/limits.rs"]
+mod limits;
 
 use collector::event::Actor;
 use collector::register::model::JoinToken;
@@ -33,6 +37,8 @@ const IMAGES: u128 = 8;
 /// The number of a version that the last asset alone has.
 const RARE: i64 = 1_000_000;
 const RUN: Duration = Duration::from_secs(4);
+/// Durable one-package deltas a second that the writer has to reach.
+const DELTAS_PER_S_MIN: f64 = 5_000.0;
 
 fn now() -> At {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
@@ -349,14 +355,20 @@ async fn main() {
     let thread = std::thread::Builder::new().name("bare".into()).spawn(move || bare(&bare_path));
     let (limit, limit_cpu) = thread.expect("a thread").join().expect("the limit");
     println!("bare SQLite, same rows, 64 a commit: {limit:.0} deltas/s ({limit_cpu:.0} us CPU)");
+    let mut measured = Vec::new();
     for agents in [1, 16, 64, 128, 256] {
         let (rate, cpu) = deltas(&store, &mut machines, agents).await;
+        measured.push((agents, rate, cpu));
         println!(
             "{agents:3} agents at once: {rate:.0} durable deltas/s ({cpu:.0} us CPU), {:.2} of the limit in CPU, {:.2} in rate",
             limit_cpu / cpu,
             rate / limit
         );
     }
+    let best = measured.iter().map(|(_, rate, _)| *rate).fold(0.0, f64::max);
+    let verdict = if best >= DELTAS_PER_S_MIN { "PASS" } else { "FAIL" };
+    println!("{verdict} durable one-package deltas: {best:.0}/s (at least {DELTAS_PER_S_MIN:.0})");
+    limits::compare(&measured, place.path());
     store.close().await;
     fill(&path);
     let store = Store::open(Options::new(&path, now)).expect("a store");

@@ -57,7 +57,7 @@ struct Count {
 pub fn run(crash: &Crash) -> Result<()> {
     let binary = match &crash.binary {
         Some(binary) => binary.clone(),
-        None => fleet::build("collector", "muster")?,
+        None => super::build(&["collector"])?.join("muster"),
     };
     let place = tempfile::tempdir().context("a temporary directory")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

@@ -12,7 +12,6 @@ mod software;
 mod storage;
 mod system;
 
-use super::fleet;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use compare::{Facts, Judged, judge};
@@ -86,7 +85,7 @@ const TOOLS: &[&Tool] = &[
 pub fn run(here: &Here) -> Result<()> {
     let agent = match &here.agent {
         Some(agent) => agent.clone(),
-        None => fleet::build("agent", "muster-agent")?,
+        None => super::build(&["agent"])?.join("muster-agent"),
     };
     let before: Vec<_> = TOOLS.iter().map(|tool| ask(tool)).collect();
     let report = report(&agent)?;

@@ -75,7 +75,7 @@ pub fn run(load: &Load) -> Result<()> {
     }
     let binary = match &load.binary {
         Some(binary) => binary.clone(),
-        None => fleet::build("collector", "muster")?,
+        None => super::build(&["collector"])?.join("muster"),
     };
     let place = match &load.dir {
         Some(dir) => tempfile::tempdir_in(dir),
@@ -90,16 +90,21 @@ pub fn run(load: &Load) -> Result<()> {
 }
 
 /// Machines that were not optimised would take the processors away from the collector: the same check again,
-/// built for release. All in one build, so that what they share is built once.
+/// built for release.
 fn with_release(load: &Load) -> Result<()> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--release", "-p", "packaging", "-p", "agent", "-p", "collector"]);
-    ensure!(cargo.status().context("cargo")?.success(), "it does not build");
+    let build = |crates: &[&str]| {
+        let status = Command::new("cargo").args(["build", "--quiet", "--release"]).args(crates).status();
+        ensure!(status.context("cargo")?.success(), "it does not build");
+        anyhow::Ok(())
+    };
+    build(&["-p", "packaging"])?;
     let own = std::env::current_exe().context("own path")?;
     let release = own.parent().and_then(Path::parent).context("target folder")?.join("release");
     let mut check = Command::new(release.join("packaging"));
     check.args(std::env::args_os().skip(1));
     if load.binary.is_none() {
+        // As the README builds it, so that it may be built already.
+        build(&["-p", "agent", "-p", "collector"])?;
         check.arg("--binary").arg(release.join("muster"));
     }
     ensure!(

@@ -13,8 +13,10 @@ pub mod security;
 pub mod stranger;
 mod wire;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 /// The long checks.
@@ -53,6 +55,24 @@ pub fn run(check: &Check) -> Result<()> {
         Check::Commands(commands) => stranger::commands(commands),
         Check::Security(security) => security::run(security),
     }
+}
+
+/// Builds these packages with the profile that this program was built with, and says where their binaries are.
+///
+/// # Errors
+/// One does not build.
+fn build(packages: &[&str]) -> Result<PathBuf> {
+    let mut command = Command::new("cargo");
+    command.args(["build", "--quiet"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    packages.iter().for_each(|package| {
+        command.args(["-p", package]);
+    });
+    ensure!(command.status().context("cargo")?.success(), "{} does not build", packages.join(", "));
+    let own = std::env::current_exe().context("own path")?;
+    Ok(own.parent().context("target folder")?.to_owned())
 }
 
 /// Waits before something is looked at again.

@@ -86,14 +86,10 @@ const CHECKS: &[Check] = &[
 /// # Errors
 /// A promise that does not hold, or nothing could be run.
 pub fn run(security: &Security) -> Result<()> {
-    let folder = match &security.binaries {
+    tests::take_binaries_from(match &security.binaries {
         Some(folder) => folder.clone(),
-        None => {
-            super::fleet::build("agent", "muster-agent")?;
-            super::fleet::build("collector", "muster")?.with_file_name("")
-        }
-    };
-    tests::take_binaries_from(folder);
+        None => super::build(&["agent", "collector"])?,
+    });
     let wanted = |check: &&Check| security.only.is_empty() || security.only.contains(&check.number);
     let (mut passed, mut skipped, mut failed) = (0, 0, 0);
     let began = Instant::now();

@@ -6,18 +6,9 @@ mod machine;
 pub(super) use collector::Collector;
 pub(super) use machine::{Machine, part, version_of};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use shared::enroll::JoinFile;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// Builds a crate with the profile that this program was built with, and says where its program is.
-pub(super) fn build(krate: &str, program: &str) -> Result<PathBuf> {
-    let release: &[&str] = if cfg!(debug_assertions) { &[] } else { &["--release"] };
-    let status = Command::new("cargo").args(["build", "--quiet", "-p", krate]).args(release).status();
-    ensure!(status.context("cargo")?.success(), "{krate} does not build");
-    Ok(std::env::current_exe().context("own path")?.with_file_name(program))
-}
+use std::path::Path;
 
 /// As many machines, enrolled one after another with one token; their identities lie in `dir`.
 pub(super) async fn enroll(collector: &Collector, machines: usize, dir: &Path) -> Result<Vec<Machine>> {

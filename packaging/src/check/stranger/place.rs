@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
+/// Before the line: Ctrl-C is for what it starts; the shell stays, and ends as that ends.
+const HEARS: &str = "trap : INT";
+
 /// A place with a clone.
 pub(super) trait Place {
     /// The clone, as this program sees it.
@@ -50,7 +53,7 @@ impl Place for Home {
 
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", &format!("exec 2>&1\n{line}")]).current_dir(self.checkout());
+        command.args(["-c", &format!("exec 2>&1\n{HEARS}\n{line}")]).current_dir(self.checkout());
         // Cargo's and rustup's own homes, which they look for below HOME.
         for (name, folder) in [("CARGO_HOME", ".cargo"), ("RUSTUP_HOME", ".rustup")] {
             if let (None, Some(home)) = (std::env::var_os(name), std::env::home_dir()) {
@@ -133,7 +136,7 @@ fn sysroot() -> Result<PathBuf> {
     Ok(PathBuf::from(String::from_utf8(out.stdout).context("a path")?.trim()))
 }
 
-/// Mounts, then the line in the clone. Arguments: root, toolchain, registry, line.
+/// Mounts, then the line in the clone. Arguments: root, toolchain, registry, line, what comes before it.
 const SCRIPT: &str = r#"set -e
 mount --bind "$2" "$1/opt/rust"
 mount -o remount,bind,ro "$1/opt/rust"
@@ -143,7 +146,7 @@ mount -t proc proc "$1/proc"
 mount --rbind /sys "$1/sys"
 mount --rbind /dev "$1/dev"
 exec chroot "$1" /usr/bin/env -i HOME=/home/stranger PATH=/opt/rust/bin:/usr/sbin:/usr/bin LANG=C.UTF-8 \
-    CARGO_NET_OFFLINE=true sh -c "cd /home/stranger/muster; exec 2>&1; $4"
+    CARGO_NET_OFFLINE=true sh -c "cd /home/stranger/muster; exec 2>&1; $5; $4"
 "#;
 
 impl Place for Root {
@@ -154,7 +157,7 @@ impl Place for Root {
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c", SCRIPT, "stranger"]);
-        command.args([&self.root, &self.toolchain, &self.registry]).arg(line);
+        command.args([&self.root, &self.toolchain, &self.registry]).args([line, HEARS]);
         command
     }
 }
