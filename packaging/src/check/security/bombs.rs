@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// How many are posted at once.
 const AT_ONCE: usize = 100;
+/// Connections of each agent among them: one has only a few.
+const OF_EACH: usize = 5;
 /// How fast each is refused.
 const WITHIN: Duration = Duration::from_secs(2);
 /// What the collector's memory may grow by, in KiB.
@@ -25,7 +27,6 @@ const WINDOW: &[u8] = &[0x28, 0xB5, 0x2F, 0xFD, 0x00, 21 << 3, 0x03, 0x00, 0x08,
 /// 40: bombs are refused fast, by their size or their kind, and cost no memory.
 pub(super) fn bombs(_: &Security) -> Result<Seen> {
     let house = House::open("")?;
-    let member = house.member("a")?;
     let Some(once) = gzip(&["-c", "head -c 1073741824 /dev/zero | gzip -c"], &[])? else {
         return Ok(Seen::Skip("gzip is not installed".into(), "bodies that grow".into()));
     };
@@ -42,10 +43,7 @@ pub(super) fn bombs(_: &Security) -> Result<Seen> {
     let (start, stop, peak) =
         (Arc::new(Barrier::new(AT_ONCE + 1)), Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut posts = Vec::new();
-    for number in 0..AT_ONCE {
-        let mut line = Line::open(house.agents(), &member.tls)?;
-        // The handshake is over on both sides once something was answered.
-        ensure!(line.get("/v1/settings")?.status == 200, "A is not let in");
+    for (number, mut line) in lines(&house)?.into_iter().enumerate() {
         let (bombs, start) = (bombs.clone(), start.clone());
         posts.push(std::thread::spawn(move || -> Result<(String, Duration)> {
             let (name, encoding, body) = &bombs[number % bombs.len()];
@@ -87,6 +85,21 @@ pub(super) fn bombs(_: &Security) -> Result<Seen> {
         rise / 1024,
         before / 1024
     )))
+}
+
+/// Connections of agents, each of which was answered once: so the handshake is over on both sides.
+fn lines(house: &House) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for number in 0..AT_ONCE / OF_EACH {
+        let member = house.member(&format!("machine-{number}"))?;
+        for _ in 0..OF_EACH {
+            let mut line = Line::open(house.agents(), &member.tls)?;
+            let answer = line.get("/v1/settings").with_context(|| format!("connection {}", lines.len()))?;
+            ensure!(answer.status == 200, "an agent is not let in: {}", answer.text());
+            lines.push(line);
+        }
+    }
+    Ok(lines)
 }
 
 /// What a shell makes with gzip; `None` where there is none.
