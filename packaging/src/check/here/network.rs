@@ -17,6 +17,10 @@ pub(super) const IP: Tool = Tool {
     ours: interfaces,
     rules: &[
         Rule {
+            why: "it comes and goes with a container or a virtual machine (veth, a tun in a bridge, br- and an id)",
+            holds: |d| d.ours.is_none() && d.name.split(' ').next().is_some_and(comes_and_goes),
+        },
+        Rule {
             why: "a temporary address (RFC 8981) is another one tomorrow",
             holds: |d| {
                 let address = d.name.split_once(" address ").map_or("", |(_, address)| address);
@@ -44,6 +48,20 @@ pub(super) const IP: Tool = Tool {
         },
     ],
 };
+
+/// As the kernel describes the interface now.
+fn comes_and_goes(name: &str) -> bool {
+    let links = say(&["ip", "-j", "-d", "link", "show", "dev", name]).unwrap_or_default();
+    let links: Value = serde_json::from_str(&links).unwrap_or_default();
+    let (kind, port) = (links[0]["linkinfo"]["info_kind"].as_str(), links[0]["master"].is_string());
+    let id = name.strip_prefix("br-").unwrap_or("");
+    match kind {
+        Some("veth") => true,
+        Some("tun") => port,
+        Some("bridge") => id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        _ => false,
+    }
+}
 
 fn ip(texts: &[String]) -> Option<Facts> {
     let mut facts = Facts::new();
