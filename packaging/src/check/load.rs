@@ -90,21 +90,16 @@ pub fn run(load: &Load) -> Result<()> {
 }
 
 /// Machines that were not optimised would take the processors away from the collector: the same check again,
-/// built for release.
+/// built for release, in one build with the collector, because it uses the collector's library too.
 fn with_release(load: &Load) -> Result<()> {
-    let build = |crates: &[&str]| {
-        let status = Command::new("cargo").args(["build", "--quiet", "--release"]).args(crates).status();
-        ensure!(status.context("cargo")?.success(), "it does not build");
-        anyhow::Ok(())
-    };
-    build(&["-p", "packaging"])?;
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--release", "-p", "packaging", "-p", "collector"]);
+    ensure!(cargo.status().context("cargo")?.success(), "it does not build");
     let own = std::env::current_exe().context("own path")?;
     let release = own.parent().and_then(Path::parent).context("target folder")?.join("release");
     let mut check = Command::new(release.join("packaging"));
     check.args(std::env::args_os().skip(1));
     if load.binary.is_none() {
-        // As the README builds it, so that it may be built already.
-        build(&["-p", "agent", "-p", "collector"])?;
         check.arg("--binary").arg(release.join("muster"));
     }
     ensure!(
