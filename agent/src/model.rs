@@ -58,8 +58,7 @@ impl Collector {
 
     /// A record that names every section that the agent has lets go of the others.
     fn forget(&mut self, record: &Record) {
-        let named: BTreeMap<&str, &Part> =
-            record.sections.iter().map(|part| (part.section.as_str(), part)).collect();
+        let named: BTreeMap<&str, &Part> = record.sections.iter().map(|part| (part.section.as_str(), part)).collect();
         let root = digest::root(named.iter().map(|(name, part)| (*name, part.state, part.digest)));
         if !named.is_empty() && root == record.root {
             self.held.retain(|name, _| named.contains_key(name.as_str()));

@@ -311,15 +311,14 @@ impl Cost {
         let mut count = Count::default();
         // Counting cannot fail.
         let _ = serde_json::to_writer(&mut count, part);
-        let packed_bytes = match count.bytes {
-            // What is too large anyway need not be packed.
-            bytes if bytes < PACK_BYTES_MIN || bytes > BYTES_MAX || count.nodes > NODES_MAX => bytes,
-            bytes => {
-                let text = serde_json::to_vec(part).unwrap_or_default();
-                zstd::bulk::compress(&text, deliver::PACK_LEVEL).map_or(bytes, |packed| packed.len())
-            }
-        };
-        Cost { bytes: count.bytes, nodes: count.nodes + 1, packed_bytes }
+        let mut cost = Cost { bytes: count.bytes, nodes: count.nodes + 1, packed_bytes: count.bytes };
+        // What is too large anyway need not be packed.
+        if (PACK_BYTES_MIN..=BYTES_MAX).contains(&cost.bytes) && cost.nodes <= NODES_MAX {
+            let text = serde_json::to_vec(part).unwrap_or_default();
+            cost.packed_bytes =
+                zstd::bulk::compress(&text, deliver::PACK_LEVEL).map_or(cost.bytes, |packed| packed.len());
+        }
+        cost
     }
 
     fn and(self, other: Cost) -> Cost {

@@ -78,7 +78,8 @@ fn writable(config: &Config) -> Result<((), String), Fail> {
     files::make_dir(&config.state_dir).map_err(state)?;
     let trial = config.state_dir.join("check");
     files::replace(&trial, b"check").and_then(|()| files::remove(&trial)).map_err(state)?;
-    let open = if files::is_open_to_others(&config.state_dir) { ", and others may look into it: chmod 700" } else { "" };
+    let open =
+        if files::is_open_to_others(&config.state_dir) { ", and others may look into it: chmod 700" } else { "" };
     Ok(((), format!("{} can be written{open}", config.state_dir.display())))
 }
 

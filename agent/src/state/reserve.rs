@@ -35,7 +35,8 @@ impl Reserve {
             return Ok(());
         }
         let mut bytes = vec![0; RESERVE_BYTES];
-        getrandom::fill(&mut bytes).map_err(|error| FileError::of(&self.path, "fill")(std::io::Error::other(error.to_string())))?;
+        getrandom::fill(&mut bytes)
+            .map_err(|error| FileError::of(&self.path, "fill")(std::io::Error::other(error.to_string())))?;
         files::replace(&self.path, &bytes)
     }
 

@@ -76,7 +76,10 @@ fn checks(config: &Config, now: At) -> Checks {
         return checks;
     }
     let space = disk::space(&config.state_dir);
-    checks.push(("free space", space.map_or_else(|error| Found::denied(&error), |space| host::space(&space, disk::ballast(&config.state_dir)))));
+    checks.push((
+        "free space",
+        space.map_or_else(|error| Found::denied(&error), |space| host::space(&space, disk::ballast(&config.state_dir))),
+    ));
     let path = offline::database(config);
     checks.push(("database", database(&path)));
     checks.push(("clock", host::clock(&path, now)));
