@@ -252,24 +252,25 @@ fn the_largest_section_arrives_and_a_larger_one_says_that_it_was_cut() {
         let mut agent = scene.agent();
         agent.check_in(ALL).await;
         assert_eq!(agent.status().trouble, None);
-        let state = scene.server.0.borrow();
-        assert_eq!(state.collector.rows("dpkg").map(|rows| rows.len()), Some(20_000));
-        let mut parts = 0;
-        for post in &state.posts {
-            assert!(post.bytes <= shared::limit::BODY_COMPRESSED_BYTES, "{} bytes", post.bytes);
-            let value = serde_json::to_value(&post.check_in).expect("JSON");
-            assert!(values(&value) <= shared::limit::JSON_NODES, "{} values", values(&value));
-            assert!(value.to_string().len() <= shared::limit::BODY_BYTES);
-            for part in post.check_in.records.iter().flat_map(|record| &record.sections) {
-                if part.section == "dpkg" {
-                    parts += 1;
-                    assert!(part.truncated && part.state == State::Seen);
-                    assert_eq!(part.problems[0].detail, "20001 rows found, the first 20000 by key are told");
+        {
+            let state = scene.server.0.borrow();
+            assert_eq!(state.collector.rows("dpkg").map(|rows| rows.len()), Some(20_000));
+            let mut parts = 0;
+            for post in &state.posts {
+                assert!(post.bytes <= shared::limit::BODY_COMPRESSED_BYTES, "{} bytes", post.bytes);
+                let value = serde_json::to_value(&post.check_in).expect("JSON");
+                assert!(values(&value) <= shared::limit::JSON_NODES, "{} values", values(&value));
+                assert!(value.to_string().len() <= shared::limit::BODY_BYTES);
+                for part in post.check_in.records.iter().flat_map(|record| &record.sections) {
+                    if part.section == "dpkg" {
+                        parts += 1;
+                        assert!(part.truncated && part.state == State::Seen);
+                        assert_eq!(part.problems[0].detail, "20001 rows found, the first 20000 by key are told");
+                    }
                 }
             }
+            assert!(parts > 1, "the test is too small");
         }
-        assert!(parts > 1, "the test is too small");
-        drop(state);
         scene.assert_in_step();
         // What is on disk is what was told in the end.
         drop(agent);
