@@ -166,7 +166,8 @@ impl Contact {
                     // One of them: fewer, until it is alone; and more again once some were taken.
                     None => records_max = check_in.records.len().div_ceil(2),
                 },
-                Outcome::Expired if self.next.is_none() && recovery.is_none() => match self.recover().await {
+                // Also where the next identity leads nowhere: the same key gets the same grant, with today's places.
+                Outcome::Expired if !self.uses_next() && recovery.is_none() => match self.recover().await {
                     Ok(()) => recovery = Some(Ok(())),
                     Err(fail) => return self.failed(Outcome::Expired, Some(fail)),
                 },
@@ -299,7 +300,7 @@ impl Contact {
         (self.expired, self.heard) = (false, None);
         let next = enroll::recover(&self.current, &self.vault, &self.floor, self.proxy.as_deref()).await?;
         log::info("recovered from an expired certificate");
-        self.next = Some(self.connect(next)?);
+        (self.next, self.doubt) = (Some(self.connect(next)?), None);
         Ok(())
     }
 

@@ -58,6 +58,24 @@ fn a_grant_that_leads_nowhere_is_given_up_and_not_asked_for_again_at_once() {
 }
 
 #[test]
+fn a_recovery_that_leads_nowhere_is_asked_for_again() {
+    run(async {
+        let scene = Scene::unenrolled().await;
+        scene.server.0.borrow_mut().life_s = -60;
+        scene.enroll().await;
+        scene.server.0.borrow_mut().life_s = 7 * 86_400;
+        let mut agent = scene.agent();
+        // A handshake that ends over the certificate may look like a broken connection; then it takes another try.
+        for mood in [Mood::Misleads, Mood::Misleads, Mood::Good, Mood::Good, Mood::Good] {
+            scene.is(mood);
+            agent.check_in(ALL).await;
+        }
+        assert_eq!(agent.status().trouble, None);
+        scene.assert_in_step();
+    });
+}
+
+#[test]
 fn a_broken_network_costs_no_grant() {
     run(async {
         let scene = Scene::new().await;
