@@ -68,16 +68,28 @@ pub struct Reply {
     pub date: Option<At>,
 }
 
+/// What is of use here of a problem (RFC 9457).
+#[derive(Default, serde::Deserialize)]
+struct Problem {
+    title: Option<String>,
+    detail: Option<String>,
+    field: Option<String>,
+}
+
 impl Reply {
+    fn problem(&self) -> Problem {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The field that the collector says is wrong.
+    pub fn field(&self) -> Option<String> {
+        self.problem().field
+    }
+
     /// What the collector says is wrong: `detail` or `title` of a problem (RFC 9457), else the status.
     pub fn complaint(&self) -> String {
-        #[derive(serde::Deserialize)]
-        struct Problem {
-            title: Option<String>,
-            detail: Option<String>,
-        }
-        let problem = serde_json::from_slice::<Problem>(&self.body).ok();
-        match problem.and_then(|problem| problem.detail.or(problem.title)) {
+        let problem = self.problem();
+        match problem.detail.or(problem.title) {
             Some(text) => format!("{} ({})", text.chars().take(300).collect::<String>(), self.status),
             None => format!("status {}", self.status),
         }

@@ -7,10 +7,11 @@ use crate::deliver::{self, Outcome};
 use crate::enroll;
 use crate::exit::Fail;
 use crate::log;
+use crate::state::files;
 use crate::state::identity::{Usable, Vault};
-use crate::state::status;
 use crate::state::stream::Stream;
-use shared::checkin::{Answer, CheckIn, Goodbye, Settings};
+use shared::checkin::{Answer, CheckIn, Goodbye, Record, Settings};
+use shared::unit::At;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,8 +41,14 @@ pub struct Contact {
     client: Client,
     /// Granted, and not used with success yet.
     next: Option<(Usable, Client)>,
-    /// The collector refused the certificate because it has ended.
+    /// Why the next identity did not work in this contact, so that the current one is tried.
+    doubt: Option<String>,
+    /// A next identity was given up, and no answer came since.
+    given_up: bool,
+    /// The certificate has ended by the collector's word, or by this clock where nobody answers.
     expired: bool,
+    /// The collector's clock in its last answer, and the time since boot then.
+    heard: Option<(At, Duration)>,
     /// By how much this clock is ahead of the collector's, in seconds.
     ahead_s: Option<i64>,
     settings: Settings,
@@ -58,7 +65,7 @@ impl Contact {
     /// Certificate, key or CA are damaged.
     pub fn new(dir: &Path, vault: Vault, current: Usable, proxy: Option<&str>) -> Result<Contact, Fail> {
         let floor = Floor::new();
-        floor.raise(current.stored.granted_at);
+        floor.raise(current.stored.granted_at.min(current.stored.granted.expires));
         let proxy = proxy.map(str::to_owned);
         let connect =
             |usable: &Usable| Client::new(&usable.stored.granted.server_ca, Some(usable), &floor, proxy.as_deref());
@@ -68,8 +75,23 @@ impl Contact {
             None => None,
         };
         let (dir, settings) = (dir.to_owned(), Settings::default());
-        let (expired, ahead_s, refused, moved) = (false, None, 0, false);
-        Ok(Contact { dir, vault, proxy, floor, current, client, next, expired, ahead_s, settings, refused, moved })
+        Ok(Contact {
+            dir,
+            vault,
+            proxy,
+            floor,
+            current,
+            client,
+            next,
+            doubt: None,
+            given_up: false,
+            expired: false,
+            heard: None,
+            ahead_s: None,
+            settings,
+            refused: 0,
+            moved: false,
+        })
     }
 
     /// The identity in use.
@@ -100,22 +122,24 @@ impl Contact {
         }
     }
 
-    /// Whether the certificate has ended by the collector's word or clock. This machine's clock alone is no
-    /// reason to use up a recovery.
+    /// Whether the certificate seems to have ended: by the collector's word, or by its clock in the last answer
+    /// and the time since then. Wall clocks jump; the one since boot does not.
     fn is_expired(&self) -> bool {
-        let expires = self.current.stored.granted.expires;
-        self.expired || self.ahead_s.is_some_and(|ahead_s| clock::now().plus_secs(-ahead_s) > expires)
+        let now = self.heard.map(|(now, at)| {
+            let since = clock::uptime().saturating_sub(at);
+            now.plus_secs(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        });
+        self.expired || now.is_some_and(|now| now > self.current.stored.granted.expires)
     }
 
     /// Delivers everything that waits, or a beat.
     pub async fn talk(&mut self, stream: &mut Stream) -> Ended {
+        self.doubt = None;
         // Once in a contact: a collector that grants what it then refuses is asked again later, not at once.
-        let mut recovered = false;
+        let mut recovery = None;
         if self.is_expired() && self.next.is_none() {
-            if let Err(fail) = self.recover().await {
-                return Ended::Later(None, format!("the certificate has expired: {fail}"));
-            }
-            recovered = true;
+            // If it did not work, perhaps the certificate is good: only the collector knows, and a check-in tells.
+            recovery = Some(self.recover().await);
         }
         let mut records_max = shared::limit::RECORDS;
         for _ in 0..POSTS_MAX {
@@ -134,43 +158,68 @@ impl Contact {
                         self.afterwards(&answer).await;
                         return Ended::Done(answer);
                     }
+                    records_max = (records_max * 2).min(shared::limit::RECORDS);
                 }
-                Outcome::Refused(_) if check_in.records.len() > 1 => records_max = 1,
-                Outcome::Refused(why) => {
-                    let Some(record) = check_in.records.first() else { return Ended::Later(None, why) };
-                    log::error(&format!("record {} was refused and set aside: {why}", record.seq));
-                    stream.refused(record);
-                    self.refused += 1;
-                }
-                Outcome::Expired if self.next.is_none() && !recovered => {
-                    (self.expired, recovered) = (true, true);
-                    if let Err(fail) = self.recover().await {
-                        return Ended::Later(None, format!("the certificate has expired: {fail}"));
-                    }
-                }
+                Outcome::Refused(at, why) => match culprit(&check_in.records, at) {
+                    Some(record) => self.set_aside(stream, record, &why),
+                    None if check_in.records.is_empty() => return Ended::Later(None, why),
+                    // One of them: fewer, until it is alone; and more again once some were taken.
+                    None => records_max = check_in.records.len().div_ceil(2),
+                },
+                // Also where the next identity leads nowhere: the same key gets the same grant, with today's places.
+                Outcome::Expired if !self.uses_next() && recovery.is_none() => match self.recover().await {
+                    Ok(()) => recovery = Some(Ok(())),
+                    Err(fail) => return self.failed(Outcome::Expired, Some(fail)),
+                },
                 // The next identity does not work: the current one may.
-                Outcome::Expired | Outcome::Banned(_) if self.next.is_some() => self.give_up_next(),
-                Outcome::Expired => return Ended::Later(None, "the certificate has expired".into()),
-                Outcome::Banned(why) | Outcome::Fork(why) => return Ended::Stopped(why),
-                Outcome::Later(after_s, why) => {
-                    // A handshake that ends over an expired certificate may look like any broken connection.
-                    self.expired |= after_s.is_none() && self.floor.now() > self.current.stored.granted.expires;
-                    return Ended::Later(after_s, why);
-                }
-                Outcome::Untrusted(why) => return Ended::Later(None, why),
+                Outcome::Expired | Outcome::Banned(_) if self.uses_next() => self.give_up_next(),
+                Outcome::Later(None, why) | Outcome::Untrusted(why) if self.uses_next() => self.doubt = Some(why),
+                outcome => return self.failed(outcome, recovery.and_then(Result::err)),
             }
         }
         Ended::Later(None, "more waits than one contact may deliver".into())
     }
 
+    /// How a contact ends that did not work.
+    fn failed(&mut self, outcome: Outcome, recovery: Option<Fail>) -> Ended {
+        let granted = &self.current.stored.granted;
+        match (outcome, self.doubt.take()) {
+            (Outcome::Fork(why), _) | (Outcome::Banned(why), None) => Ended::Stopped(why),
+            // The collector let go of the current identity when it saw the next one: that one it must be.
+            (Outcome::Banned(_) | Outcome::Expired | Outcome::Untrusted(_), Some(why)) => Ended::Later(None, why),
+            (Outcome::Expired, None) => {
+                self.expired = true;
+                let why = recovery.map_or_else(|| "it was renewed, and refused again".to_owned(), |fail| fail.text);
+                Ended::Later(None, format!("the certificate has expired: {why}"))
+            }
+            (Outcome::Later(after_s, why), doubt) => {
+                // A handshake that ends over an expired certificate may look like any broken connection.
+                self.expired |= after_s.is_none() && self.floor.now() > granted.expires;
+                Ended::Later(after_s, doubt.unwrap_or(why))
+            }
+            (Outcome::Refused(_, why) | Outcome::Untrusted(why), _) => Ended::Later(None, why),
+            (Outcome::Taken(answer), _) => Ended::Done(answer),
+        }
+    }
+
+    fn set_aside(&mut self, stream: &mut Stream, record: &Record, why: &str) {
+        log::error(&format!("record {} was refused and set aside: {why}", record.seq));
+        stream.refused(record);
+        self.refused += 1;
+    }
+
+    fn uses_next(&self) -> bool {
+        self.next.is_some() && self.doubt.is_none()
+    }
+
     async fn post(&mut self, check_in: &CheckIn) -> Outcome {
-        let (identity, client) = match &self.next {
+        let (identity, client) = match self.next.as_ref().filter(|_| self.doubt.is_none()) {
             Some((next, client)) => (next, client),
             None => (&self.current, &self.client),
         };
         let url = format!("{}/v1/checkin", identity.stored.granted.agent_url.trim_end_matches('/'));
         let sent = serde_json::to_vec_pretty(check_in).unwrap_or_default();
-        if let Err(error) = status::leave(&self.dir.join("sent.json"), &sent) {
+        if let Err(error) = files::leave(&self.dir.join("sent.json"), &sent) {
             log::debug(&error.to_string());
         }
         drop(sent);
@@ -184,19 +233,39 @@ impl Contact {
     /// The collector answered 200: what it was shown is good, and its clock is known.
     fn succeeded(&mut self, answer: &Answer) {
         self.expired = false;
-        self.floor.raise(answer.now);
+        self.heard = Some((answer.now, clock::uptime()));
         self.ahead_s = Some(clock::now().secs_since(answer.now));
-        let Some((next, client)) = self.next.take() else { return };
-        if let Err(error) = self.vault.promote() {
+        if self.doubt.is_some() {
+            self.give_up_next();
+        }
+        let given_up = std::mem::take(&mut self.given_up);
+        if let Some((next, client)) = self.next.take() {
+            if let Err(error) = self.vault.promote() {
+                log::warn(&error.to_string());
+            }
+            log::info(&format!("the certificate of generation {} is in use", next.stored.granted.generation));
+            (self.current, self.client) = (next, client);
+        } else if given_up {
+            self.put_off_renewal(answer.now);
+        }
+        // No further than to where this identity is good: a collector whose clock is wrong for an hour must not
+        // make its own certificates look expired for ever.
+        self.floor.raise(answer.now.min(self.current.stored.granted.expires));
+    }
+
+    /// What was wrong with one renewal may be wrong with the next: not before half of what is left has passed.
+    fn put_off_renewal(&mut self, now: At) {
+        let stored = &mut self.current.stored;
+        stored.renew_at = now.plus_secs(stored.granted.expires.secs_since(now).max(0) / 2);
+        if let Err(error) = self.vault.update(stored) {
             log::warn(&error.to_string());
         }
-        log::info(&format!("the certificate of generation {} is in use", next.stored.granted.generation));
-        (self.current, self.client) = (next, client);
     }
 
     fn give_up_next(&mut self) {
-        log::warn("the renewed certificate was refused; going on with the one before");
-        self.next = None;
+        let why = self.doubt.take().unwrap_or_else(|| "refused".to_owned());
+        log::warn(&format!("the renewed certificate does not work; going on with the one before: {why}"));
+        (self.next, self.given_up) = (None, true);
         if let Err(error) = self.vault.drop_next() {
             log::warn(&error.to_string());
         }
@@ -204,6 +273,9 @@ impl Contact {
 
     /// What follows a contact that worked; if any of it fails, the next contact tries again.
     async fn afterwards(&mut self, answer: &Answer) {
+        if let Err(error) = self.vault.reserve().keep() {
+            log::debug(&error.to_string());
+        }
         if answer.now >= self.current.stored.renew_at {
             match enroll::renew(&self.client, &self.current, &self.vault).await.and_then(|next| self.connect(next)) {
                 Ok(next) => self.next = Some(next),
@@ -223,10 +295,12 @@ impl Contact {
         Ok((usable, client))
     }
 
+    /// Whatever comes of it, the suspicion is spent: it may have been wrong.
     async fn recover(&mut self) -> Result<(), Fail> {
+        (self.expired, self.heard) = (false, None);
         let next = enroll::recover(&self.current, &self.vault, &self.floor, self.proxy.as_deref()).await?;
         log::info("recovered from an expired certificate");
-        self.next = Some(self.connect(next)?);
+        (self.next, self.doubt) = (Some(self.connect(next)?), None);
         Ok(())
     }
 
@@ -249,5 +323,13 @@ impl Contact {
             Ok(Outcome::Taken(_)) => log::debug("said goodbye"),
             _ => log::debug("goodbye was not heard"),
         }
+    }
+}
+
+/// The record that was refused: the one that was named, or the only one.
+fn culprit(records: &[Record], at: Option<usize>) -> Option<&Record> {
+    match (at.and_then(|at| records.get(at)), records) {
+        (None, [only]) => Some(only),
+        (named, _) => named,
     }
 }

@@ -8,7 +8,7 @@ pub const BATCH_BYTES: u64 = 1024 * 1024;
 /// A body larger than this is packed, in bytes: below it zstd gains nothing.
 const PACK_BYTES_MIN: usize = 512;
 /// zstd's level: 3 is its default; higher ones cost a machine more than they save the network.
-const PACK_LEVEL: i32 = 3;
+pub const PACK_LEVEL: i32 = 3;
 
 /// A check-in's body, and whether it is packed with zstd.
 pub fn pack(check_in: &CheckIn) -> (Vec<u8>, bool) {
@@ -32,8 +32,9 @@ pub enum Outcome {
     Fork(String),
     /// The collector does not take anything from this agent: revoked or quarantined.
     Banned(String),
-    /// This body is not taken, and never will be: too large, or not understood.
-    Refused(String),
+    /// This body is not taken, and never will be: too large, or not understood. Which of its records is to
+    /// blame, counted from 0, if it said so.
+    Refused(Option<usize>, String),
     /// Later; in so many seconds if it said so.
     Later(Option<u32>, String),
     /// The certificate has ended: recover.
@@ -61,9 +62,14 @@ pub fn judge(reply: Result<Reply, CallError>) -> Outcome {
         401 => Outcome::Expired,
         403 => Outcome::Banned(complaint),
         409 => Outcome::Fork(complaint),
-        400 | 413 | 415 | 422 => Outcome::Refused(complaint),
+        400 | 413 | 415 | 422 => Outcome::Refused(reply.field().as_deref().and_then(record_of), complaint),
         _ => Outcome::Later(reply.retry_after_s, complaint),
     }
+}
+
+/// Which record a field lies in: 3 of `records[3].dpkg.rows`.
+fn record_of(field: &str) -> Option<usize> {
+    field.strip_prefix("records[")?.split_once(']')?.0.parse().ok()
 }
 
 #[cfg(test)]
@@ -85,8 +91,15 @@ mod tests {
         for (reply, expected) in [
             (reply(403, problem, None), Outcome::Banned(complaint() + " (403)")),
             (reply(409, problem, None), Outcome::Fork(complaint() + " (409)")),
-            (reply(413, problem, None), Outcome::Refused(complaint() + " (413)")),
-            (reply(422, problem, None), Outcome::Refused(complaint() + " (422)")),
+            (reply(413, problem, None), Outcome::Refused(None, complaint() + " (413)")),
+            (
+                reply(422, r#"{"title":"too many rows","field":"records[12].dpkg.rows"}"#, None),
+                Outcome::Refused(Some(12), complaint() + " (422)"),
+            ),
+            (
+                reply(422, r#"{"title":"too many rows","field":"records"}"#, None),
+                Outcome::Refused(None, complaint() + " (422)"),
+            ),
             (reply(429, problem, Some(9)), Outcome::Later(Some(9), complaint() + " (429)")),
             (reply(503, "<html>", None), Outcome::Later(None, "status 503".into())),
             (reply(302, "", None), Outcome::Later(None, "status 302".into())),

@@ -138,7 +138,9 @@ fn accept_next(
     if !matches!(reply.status, 200 | 201) {
         return Err(Fail::new(Code::Refused, format!("{url}: refused: {}", reply.complaint())));
     }
-    let stored = granted(&reply, key, current.stored.machine.clone())?;
+    let mut stored = granted(&reply, key, current.stored.machine.clone())?;
+    // Kept as a time that it is by now at least; a collector whose clock was wrong must not move it far.
+    stored.granted_at = stored.granted_at.min(current.stored.granted.expires);
     vault.store_next(&stored).map_err(|error| Fail::new(Code::State, error.to_string()))?;
     Ok(Usable { stored, key_pem: key.to_pem() })
 }

@@ -23,6 +23,7 @@ impl Collector {
             if record.seq > self.seq {
                 want.extend(record.sections.iter().filter(|part| !self.apply(part)).map(|part| part.section.clone()));
                 self.seq = record.seq;
+                self.forget(record);
             }
         }
         if want.is_empty() && self.seq >= last && root != self.root() {
@@ -53,6 +54,15 @@ impl Collector {
         }
         self.held.insert(part.section.clone(), (part.state, rows));
         true
+    }
+
+    /// A record that names every section that the agent has lets go of the others.
+    fn forget(&mut self, record: &Record) {
+        let named: BTreeMap<&str, &Part> = record.sections.iter().map(|part| (part.section.as_str(), part)).collect();
+        let root = digest::root(named.iter().map(|(name, part)| (*name, part.state, part.digest)));
+        if !named.is_empty() && root == record.root {
+            self.held.retain(|name, _| named.contains_key(name.as_str()));
+        }
     }
 
     pub(crate) fn lose(&mut self, section: &str) {

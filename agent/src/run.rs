@@ -10,17 +10,19 @@ use crate::exit::{Code, Fail};
 use crate::log;
 use crate::machine::Fingerprint;
 use crate::os;
-use crate::probes::{Found, PROBES, Probe};
+use crate::probes::{Found, PROBES};
 use crate::schedule::{self, Due, Schedule};
 use crate::service::{self, Signals, Wish};
 use crate::source::Source;
 use crate::state::identity::Vault;
+use crate::state::lock::Lock;
 use crate::state::spool::Quota;
 use crate::state::status::Status;
 use crate::state::stream::Stream;
-use shared::checkin::{Goodbye, Problem, State, Why};
+use shared::checkin::Goodbye;
 use shared::health::{self, Reading, SECTION_CLOCK};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 /// How often an agent without an identity looks for one.
@@ -44,14 +46,18 @@ impl Agent {
     /// Takes up identity and stream; `None` while there is no identity.
     ///
     /// # Errors
-    /// The state directory cannot be used.
+    /// The state directory cannot be used, or another agent uses it.
     pub fn open(config: &Config, source: Box<dyn Source>) -> Result<Option<Agent>, Fail> {
         let state = |error: crate::state::files::FileError| Fail::new(Code::State, error.to_string());
         let vault = Vault::open(&config.state_dir).map_err(state)?;
-        let Some(identity) = vault.current()? else { return Ok(None) };
+        if vault.current()?.is_none() {
+            return Ok(None);
+        }
         let status = Status::load(&config.state_dir);
         let quota = Quota { bytes: config.spool_bytes, records: config.spool_records };
         let stream = Stream::open(&config.state_dir, quota, clock::now(), status.untold.clone())?;
+        // Only now is it ours: another agent may have renewed it a moment ago.
+        let Some(identity) = vault.current()? else { return Ok(None) };
         let contact = Contact::new(&config.state_dir, vault, identity, config.proxy.as_deref())?;
         let schedule = Schedule::new(clock::uptime());
         let every = Duration::from_secs(u64::from(config.checkin_s.unwrap_or(contact.settings().checkin_s)));
@@ -97,7 +103,24 @@ impl Agent {
         let due = Due { sample: true, ..Due::default() };
         let mut sections = self.look(due);
         let crossed = self.stream.settle(&mut sections, &self.contact.settings().thresholds);
-        crossed && self.stream.tell(&sections, true, clock::now()) > 0
+        crossed && self.tell(&sections, true) > 0
+    }
+
+    /// Makes records. A gap that one of them tells is noted as told at once: whatever ends this process, it is
+    /// not to be told twice.
+    fn tell(&mut self, sections: &Sections, urgent: bool) -> usize {
+        let made = self.stream.tell(sections, urgent, clock::now());
+        if self.status.untold.as_ref() != self.stream.untold() {
+            self.status.untold = self.stream.untold().cloned();
+            self.save_status();
+        }
+        made
+    }
+
+    fn save_status(&self) {
+        if let Err(error) = self.status.save(&self.config.state_dir) {
+            log::debug(&error.to_string());
+        }
     }
 
     /// Looks at what is due, tells it, and plans the next contact.
@@ -130,7 +153,7 @@ impl Agent {
             sections.insert(SECTION_CLOCK.to_owned(), clock_section(ahead_s));
         }
         let urgent = self.stream.settle(&mut sections, &self.contact.settings().thresholds);
-        self.stream.tell(&sections, urgent, clock::now());
+        self.tell(&sections, urgent);
         due.hour
     }
 
@@ -146,21 +169,15 @@ impl Agent {
             due.hour || stream.owes(probe.name) || !same
         });
         let mut sections = collect::run(&*self.source, &probes);
-        for (name, mark) in marks {
-            match (mark, sections.get(name).map(|section| section.state)) {
-                (Some(mark), Some(State::Seen)) => {
-                    self.marks.insert(name, mark);
-                }
-                (_, Some(_)) => {
-                    self.marks.remove(name);
-                }
-                (_, None) => {}
-            }
+        // Also of a probe that failed: what fails is tried again when its mark changes, not at every sample.
+        for (name, mark) in marks.into_iter().filter(|(name, _)| sections.contains_key(*name)) {
+            match mark {
+                Some(mark) => self.marks.insert(name, mark),
+                None => self.marks.remove(name),
+            };
         }
         if due.hour {
-            sections.extend(
-                PROBES.iter().filter(|probe| self.config.disabled.iter().any(|name| name == probe.name)).map(disabled),
-            );
+            collect::complete(&*self.source, &mut sections, &self.config.disabled);
         }
         sections
     }
@@ -228,9 +245,7 @@ impl Agent {
             refused: self.status.refused.saturating_add(self.contact.take_refused()),
             untold: self.stream.untold().cloned(),
         };
-        if let Err(error) = self.status.save(&self.config.state_dir) {
-            log::debug(&error.to_string());
-        }
+        self.save_status();
     }
 
     /// Tells the collector that there will be silence.
@@ -239,11 +254,6 @@ impl Agent {
             self.contact.say_goodbye(&mut self.stream, goodbye).await;
         }
     }
-}
-
-fn disabled(probe: &Probe) -> (String, collect::Section) {
-    let problem = Problem::new(Why::Denied, probe.name).detail("disabled in the agent's configuration");
-    (probe.name.to_owned(), collect::seal(probe.name, Err(problem)))
 }
 
 /// The section `health_clock`: how far this clock is from the collector's. Below one step counts as none, for
@@ -296,7 +306,9 @@ async fn serve(config: &Config, source: &dyn Fn() -> Box<dyn Source>, signals: &
                     wish = signals.next() => if wish == Wish::Stop { return Ok(()) },
                     () = tokio::time::sleep(IDENTITY_WAIT) => {}
                 }
-                if let Some(agent) = Agent::open(config, source())? {
+                if is_ours(&config.state_dir)?
+                    && let Some(agent) = Agent::open(config, source())?
+                {
                     break agent;
                 }
             }
@@ -327,6 +339,12 @@ async fn serve(config: &Config, source: &dyn Fn() -> Box<dyn Source>, signals: &
             None => {}
         }
     }
+}
+
+/// Whether there is an identity, and whoever enrolled has gone.
+fn is_ours(dir: &Path) -> Result<bool, Fail> {
+    let vault = Vault::open(dir).map_err(|error| Fail::new(Code::State, error.to_string()))?;
+    Ok(vault.current()?.is_some() && Lock::try_take(dir)?.is_some())
 }
 
 #[cfg(test)]

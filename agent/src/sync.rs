@@ -6,14 +6,24 @@
 //! `held` for them).
 
 use crate::collect::{Section, Sections};
+use crate::deliver;
 use serde::Serialize;
 use shared::checkin::{Part, Problem, Rows, State};
 use shared::digest::{self, Digest};
 use shared::fact::Item;
+use shared::limit;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A record's sections hold no more JSON than this, in bytes; the rest goes into the next record.
-const RECORD_BYTES_MAX: usize = shared::limit::BODY_BYTES / 4;
+/// Once a record's sections hold more JSON than this, in bytes, the rest goes into the next record.
+const RECORD_BYTES: usize = limit::BODY_BYTES / 4;
+/// What a record may take, within what a check-in that carries it may: JSON in bytes …
+const BYTES_MAX: usize = limit::BODY_BYTES / 4 * 3;
+/// … JSON values …
+const NODES_MAX: usize = limit::JSON_NODES / 20 * 19;
+/// … and bytes when it is packed.
+const PACKED_BYTES_MAX: usize = limit::BODY_COMPRESSED_BYTES / 8 * 7;
+/// A part of fewer bytes counts as if it could not be packed.
+const PACK_BYTES_MIN: usize = 64 * 1024;
 
 /// What was told of one section.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +61,8 @@ pub struct Changes {
     pub root: Digest,
     /// There is more: ask again for another record.
     pub more: bool,
+    /// The section of which only so much was told, if one was too large for a record.
+    pub cut: Sections,
 }
 
 /// A section as it stands after a part: what `show --all` prints and `want` may ask for.
@@ -124,20 +136,42 @@ impl Sync {
     /// not in the new look or failed in it. Afterwards the conversation counts it as told.
     pub fn changes(&mut self, sections: &Sections, held: &dyn Fn(&str) -> Option<Part>) -> Option<Changes> {
         let names: BTreeSet<String> = sections.keys().chain(self.owed.keys()).cloned().collect();
-        let (mut parts, mut bytes, mut more) = (Vec::new(), 0, false);
+        let mut changes = Changes { parts: Vec::new(), root: Digest::default(), more: false, cut: Sections::new() };
+        let mut total = Cost::default();
         for name in names {
-            if bytes > RECORD_BYTES_MAX || parts.len() >= shared::limit::SECTIONS {
-                more = true;
+            if total.bytes > RECORD_BYTES || changes.parts.len() >= limit::SECTIONS {
+                changes.more = true;
                 break;
             }
-            let owed = self.owed.remove(&name);
-            if let Some(part) = self.part(&name, sections.get(&name), owed, held) {
-                bytes += json_bytes(&part);
-                self.note(&part, sections.get(&name));
-                parts.push(part);
+            let owed = self.owed.get(&name).copied();
+            let Some(mut part) = self.part(&name, sections.get(&name), owed, held) else {
+                self.owed.remove(&name);
+                continue;
+            };
+            let mut cost = Cost::of(&part);
+            if !changes.parts.is_empty() && !total.and(cost).fits() {
+                changes.more = true;
+                break;
+            }
+            self.owed.remove(&name);
+            let mut new = sections.get(&name);
+            if let Some(whole) = new.filter(|new| new.state == State::Seen && !cost.fits()) {
+                let piece;
+                (piece, part) = cut(&name, whole, self.told.get(&name), owed);
+                cost = Cost::of(&part);
+                changes.cut.insert(name.clone(), piece);
+                new = changes.cut.get(&name);
+            }
+            total = total.and(cost);
+            self.note(&part, new);
+            changes.parts.push(part);
+            if !changes.cut.is_empty() {
+                changes.more = true;
+                break;
             }
         }
-        (!parts.is_empty()).then(|| Changes { parts, root: self.root(), more })
+        changes.root = self.root();
+        (!changes.parts.is_empty()).then_some(changes)
     }
 
     fn part(
@@ -152,14 +186,15 @@ impl Sync {
         match new {
             Some(new) if new.state == State::Seen => seen(name, new, told, owed),
             Some(new) => {
-                let put = if owed == Some(Owed::Whole) { held().and_then(|part| part.put) } else { None };
+                let put = held().filter(|held| owed == Some(Owed::Whole) && Cost::of(held).fits());
+                let put = put.and_then(|part| part.put);
                 let changed = told.state != State::Failed || told.notes != notes(&new.problems, new.truncated);
                 let part = Part { put, state: State::Failed, digest: told.digest, ..whole(name, &bare(new)) };
                 (changed || owed.is_some()).then_some(part)
             }
             None if owed.is_none() => None,
             None => match (held(), owed) {
-                (Some(part), Some(Owed::Whole)) => Some(part),
+                (Some(part), Some(Owed::Whole)) if Cost::of(&part).fits() => Some(part),
                 (Some(part), _) => Some(Part { put: None, ..part }),
                 // The rows are lost here: told whole as soon as the section is looked at again.
                 (None, _) => {
@@ -205,6 +240,33 @@ fn seen(name: &str, new: &Section, told: &Told, owed: Option<Owed>) -> Option<Pa
     Some(if json_bytes(&delta) < json_bytes(&part) { delta } else { part })
 }
 
+/// So much of a section as fits into a record, and the part that tells it: the rows that are told already, then
+/// those that changed (what is there is not to vanish and come again), then new ones. The next record starts from there.
+fn cut(name: &str, new: &Section, told: Option<&Told>, owed: Option<Owed>) -> (Section, Part) {
+    let base = told.filter(|_| owed != Some(Owed::Whole));
+    let row = |key: &str| base.and_then(|told| told.rows.get(key));
+    let (mut piece, mut rest) = (bare(new), Vec::new());
+    for (key, item) in &new.items {
+        match row(key) {
+            Some(told) if *told == digest::row(item) => {
+                piece.items.insert(key.clone(), item.clone());
+            }
+            told => rest.push((told.is_none(), key, item)),
+        }
+    }
+    rest.sort_by_key(|(new, ..)| *new);
+    let mut count = rest.len();
+    loop {
+        count = (count / 4 * 3).max(1);
+        let mut piece = piece.clone();
+        piece.items.extend(rest.iter().take(count).map(|(_, key, item)| ((*key).clone(), (*item).clone())));
+        let part = told.and_then(|told| seen(name, &piece, told, owed)).unwrap_or_else(|| whole(name, &piece));
+        if count == 1 || Cost::of(&part).fits() {
+            return (piece, part);
+        }
+    }
+}
+
 /// A section without its items.
 fn bare(section: &Section) -> Section {
     Section { items: BTreeMap::new(), problems: section.problems.clone(), ..*section }
@@ -233,21 +295,80 @@ fn notes(problems: &[Problem], truncated: bool) -> Digest {
     digest::of_bytes(&serde_json::to_vec(&(problems, truncated)).unwrap_or_default())
 }
 
-/// How many bytes something takes as JSON.
-pub fn json_bytes(value: &impl Serialize) -> usize {
-    struct Count(usize);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
+/// What something takes in a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Cost {
+    /// As JSON.
+    bytes: usize,
+    /// JSON values; an empty list or map counts twice.
+    nodes: usize,
+    /// As JSON, packed.
+    packed_bytes: usize,
+}
+
+impl Cost {
+    fn of(part: &Part) -> Cost {
+        let mut count = Count::default();
+        // Counting cannot fail.
+        let _ = serde_json::to_writer(&mut count, part);
+        let mut cost = Cost { bytes: count.bytes, nodes: count.nodes + 1, packed_bytes: count.bytes };
+        // What is too large anyway need not be packed.
+        if (PACK_BYTES_MIN..=BYTES_MAX).contains(&cost.bytes) && cost.nodes <= NODES_MAX {
+            let text = serde_json::to_vec(part).unwrap_or_default();
+            cost.packed_bytes =
+                zstd::bulk::compress(&text, deliver::PACK_LEVEL).map_or(cost.bytes, |packed| packed.len());
         }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
+        cost
+    }
+
+    fn and(self, other: Cost) -> Cost {
+        Cost {
+            bytes: self.bytes + other.bytes,
+            nodes: self.nodes + other.nodes,
+            packed_bytes: self.packed_bytes + other.packed_bytes,
         }
     }
-    let mut count = Count(0);
+
+    fn fits(self) -> bool {
+        self.bytes <= BYTES_MAX && self.nodes <= NODES_MAX && self.packed_bytes <= PACKED_BYTES_MAX
+    }
+}
+
+/// Counts bytes of JSON that is written, and its values: one for each list and map, and one for each comma, as one
+/// value less than there are in them is followed by one.
+#[derive(Default)]
+struct Count {
+    bytes: usize,
+    nodes: usize,
+    in_text: bool,
+    escaped: bool,
+}
+
+impl std::io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.bytes += bytes.len();
+        for byte in bytes {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = self.in_text,
+                b'"' => self.in_text = !self.in_text,
+                b',' | b'{' | b'[' if !self.in_text => self.nodes += 1,
+                _ => {}
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How many bytes something takes as JSON.
+fn json_bytes(value: &impl Serialize) -> usize {
+    let mut count = Count::default();
     let _ = serde_json::to_writer(&mut count, value);
-    count.0
+    count.bytes
 }
 
 #[cfg(test)]

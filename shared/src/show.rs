@@ -29,12 +29,16 @@ pub fn line(text: &str) -> Cow<'_, str> {
 }
 
 /// The text as a cell of a spreadsheet: one that a program would take for a formula (also in its full-width
-/// forms, and one that was defused before) gets a leading apostrophe, and is then text. What [`line`] writes out
+/// forms, and one that was defused before) gets a leading apostrophe, and is then text. A plain number is none,
+/// whatever its sign. What [`line`] writes out
 /// is written out here too, so that one record stays one line.
 pub fn cell(text: &str) -> Cow<'_, str> {
     const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}', '\''];
     let shown = line(text);
-    if text.starts_with(FORMULA) { Cow::Owned(format!("'{shown}")) } else { shown }
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let number = digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if !number && text.starts_with(FORMULA) { Cow::Owned(format!("'{shown}")) } else { shown }
 }
 
 fn unsafe_to_show(c: char) -> bool {
@@ -78,7 +82,7 @@ mod tests {
             let text = format!("{start}1+1");
             assert_eq!(cell(&text), format!("'{text}"));
         }
-        for text in ["", "1+1", "a=b", " =1"] {
+        for text in ["", "1+1", "a=b", " =1", "-12", "+1.5"] {
             assert!(matches!(cell(text), Cow::Borrowed(same) if same == text), "{text}");
         }
     }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod help;
 mod identity;
+mod largest;
 mod mission;
 mod output;
 mod restart;

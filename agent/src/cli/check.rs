@@ -78,7 +78,9 @@ fn writable(config: &Config) -> Result<((), String), Fail> {
     files::make_dir(&config.state_dir).map_err(state)?;
     let trial = config.state_dir.join("check");
     files::replace(&trial, b"check").and_then(|()| files::remove(&trial)).map_err(state)?;
-    Ok(((), format!("{} can be written", config.state_dir.display())))
+    let open =
+        if files::is_open_to_others(&config.state_dir) { ", and others may look into it: chmod 700" } else { "" };
+    Ok(((), format!("{} can be written{open}", config.state_dir.display())))
 }
 
 fn identity(config: &Config) -> Result<(Usable, String), Fail> {
@@ -94,7 +96,7 @@ fn identity(config: &Config) -> Result<(Usable, String), Fail> {
 async fn reach(current: &Usable, config: &Config) -> Result<String, Fail> {
     let granted = &current.stored.granted;
     let floor = Floor::new();
-    floor.raise(current.stored.granted_at);
+    floor.raise(current.stored.granted_at.min(granted.expires));
     let client = Client::new(&granted.server_ca, Some(current), &floor, config.proxy.as_deref())?;
     let url = format!("{}/v1/settings", granted.agent_url.trim_end_matches('/'));
     let reply = client.get(&url).await.map_err(|error| error.fail(&url))?;

@@ -6,6 +6,7 @@ use crate::enroll::{self, JOIN_BYTES_MAX};
 use crate::exit::{Code, Fail};
 use crate::state::files;
 use crate::state::identity::Vault;
+use crate::state::lock::Lock;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -38,6 +39,7 @@ pub fn enroll(args: &Args, config: &Config, format: Format) -> Result<(), Fail> 
         );
         return Err(Fail::new(Code::Failure, text));
     }
+    let _lock = Lock::take(&config.state_dir)?;
     let stdin = args.join.as_os_str() == "-";
     let text = match stdin {
         true => from_stdin()?,

@@ -52,7 +52,7 @@ Exit codes:
   5  refused by the collector
   6  collector out of reach
   7  collector not trusted (its certificate is not from the pinned CA, or names another host)
-  8  state directory not usable (missing, not writable, disk full, damaged)";
+  8  state directory not usable (missing, not writable, in use, disk full, damaged)";
 
 #[derive(Debug, Subcommand)]
 enum Verb {

@@ -24,7 +24,10 @@ pub struct Args {
 pub fn once(args: &Args, config: &Config, format: Format) -> Result<(), Fail> {
     let probes = chosen(&args.only, &config.disabled)?;
     // The process ends after this: taking thousands of rows apart would be a sixth of its work.
-    let sections = ManuallyDrop::new(collect::run(&Live, &probes));
+    let mut sections = ManuallyDrop::new(collect::run(&Live, &probes));
+    if args.only.is_empty() {
+        collect::complete(&Live, &mut sections, &config.disabled);
+    }
     output::report(&sections, &Live, format)
 }
 

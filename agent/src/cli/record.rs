@@ -7,12 +7,9 @@ use crate::collect;
 use crate::config::Config;
 use crate::exit::{Code, Fail};
 use crate::source::live::Live;
-use crate::source::tape::{Recorder, Tape};
+use crate::source::tape::{Recorder, TAPE_BYTES, Tape};
 use crate::state::files;
 use std::path::{Path, PathBuf};
-
-/// A tape is no larger than this, in bytes: two package databases as text.
-const TAPE_BYTES_MAX: usize = 4 * shared::limit::DATABASE_BYTES;
 
 /// Arguments of `record`.
 #[derive(Debug, clap::Args)]
@@ -42,7 +39,8 @@ pub struct ReplayArgs {
 
 pub fn record(args: &RecordArgs, config: &Config) -> Result<(), Fail> {
     let recorder = Recorder::new(&Live, "linux");
-    collect::run(&recorder, &once::chosen(&[], &config.disabled)?);
+    let mut sections = collect::run(&recorder, &once::chosen(&[], &config.disabled)?);
+    collect::complete(&recorder, &mut sections, &config.disabled);
     let text = recorder.into_tape().to_text();
     match &args.file {
         None => output::print(|out| out.write_all(text.as_bytes())),
@@ -62,7 +60,7 @@ pub fn replay(args: &ReplayArgs, format: Format) -> Result<(), Fail> {
 /// # Errors
 /// The file and what is wrong with it.
 pub fn read_tape(file: &Path) -> Result<Tape, Fail> {
-    let read = files::read(file, TAPE_BYTES_MAX);
+    let read = files::read(file, TAPE_BYTES);
     let advice = "make one with `muster-agent record --file`";
     let text = read.map_err(|error| super::unreadable(file, &error, advice))?;
     let fail = |why: String| Fail::new(Code::Failure, format!("{}: {why}; {advice}", file.display()));

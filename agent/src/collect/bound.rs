@@ -11,6 +11,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+/// Values of one list; a row has to fit into a record.
+const LIST_MAX: usize = 1024;
+
 /// The section that a probe's answer becomes.
 pub(super) fn section(name: &str, found: Result<Found, Problem>) -> Section {
     let found = match found {
@@ -121,7 +124,11 @@ fn value_within(value: &mut Value) -> bool {
     match value {
         Value::Bool(_) | Value::Int(_) => false,
         Value::Text(text) => text_within(text, limit::TEXT_BYTES),
-        Value::List(list) => list.iter_mut().fold(false, |cut, value| value_within(value) | cut),
+        Value::List(list) => {
+            let cut = list.len() > LIST_MAX;
+            list.truncate(LIST_MAX);
+            list.iter_mut().fold(cut, |cut, value| value_within(value) | cut)
+        }
         Value::Map(map) => attrs_within(map),
     }
 }

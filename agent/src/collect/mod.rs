@@ -13,9 +13,9 @@ pub mod table;
 
 mod bound;
 
-use crate::probes::{Found, Probe};
+use crate::probes::{Found, PROBES, Probe};
 use crate::source::Source;
-use shared::checkin::{Problem, State};
+use shared::checkin::{Problem, State, Why};
 use shared::digest::{self, Digest};
 use shared::fact::Item;
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ impl Section {
 }
 
 /// Runs the probes given and, if the sections that evidence follows from are all among theirs, adds
-/// `evidence`. Whoever runs probes at different times calls [`derive`] over what all of them found.
+/// `evidence`. Whoever looks at the whole machine calls [`complete`] afterwards.
 pub fn run(source: &dyn Source, probes: &[&'static Probe]) -> Sections {
     let mut sections: Sections =
         probes.iter().map(|probe| (probe.name.to_owned(), seal(probe.name, (probe.run)(source)))).collect();
@@ -52,6 +52,18 @@ pub fn run(source: &dyn Source, probes: &[&'static Probe]) -> Sections {
         derive(source, &mut sections);
     }
     sections
+}
+
+/// Makes a look at everything whole: what is disabled is told as not looked at, and evidence follows from the
+/// rest. A machine must be known again whatever its owner does not want to tell.
+pub fn complete(source: &dyn Source, sections: &mut Sections, disabled: &[String]) {
+    for probe in PROBES.iter().filter(|probe| disabled.iter().any(|name| name == probe.name)) {
+        let problem = Problem::new(Why::Denied, probe.name).detail("disabled in the agent's configuration");
+        sections.insert(probe.name.to_owned(), seal(probe.name, Err(problem)));
+    }
+    if !sections.contains_key(shared::evidence::SECTION) {
+        derive(source, sections);
+    }
 }
 
 /// A section within its limits, from what a probe found.

@@ -1,7 +1,7 @@
 //! Probe `health_self`: health: what this agent itself costs.
 //!
-//! CPU is the mean over its life, in thousandths of one core, once it has lived for a minute: before that it
-//! is the price of starting. Memory is the proportional share (PSS, proc_pid_smaps_rollup(5)), or where the
+//! CPU is the mean since the sample before, in thousandths of one core; the first sample of a process, which has
+//! none before it, tells none. Memory is the proportional share (PSS, proc_pid_smaps_rollup(5)), or where the
 //! kernel does not tell it, all that is resident. Both move with every sample; how far they must move to be
 //! told again, their checks say.
 
@@ -9,6 +9,7 @@ use super::{Every, Found, Os, Probe};
 use crate::source::Source;
 use shared::checkin::{Problem, Why};
 use shared::health::Reading;
+use std::cell::Cell;
 
 /// The probe.
 pub const PROBE: Probe =
@@ -18,14 +19,22 @@ const STAT: &str = "/proc/self/stat";
 /// USER_HZ, in which the kernel tells times to programs: 100 on every architecture that this is built for
 /// (linux include/asm-generic/param.h).
 const TICKS_PER_SECOND: u64 = 100;
-const LIVED_TICKS_MIN: u64 = 60 * TICKS_PER_SECOND;
+/// Over less time, ticks are too coarse; what was found last stays.
+const SPAN_TICKS_MIN: u64 = 5 * TICKS_PER_SECOND;
+
+thread_local! {
+    /// The last sample. Probes run on one thread.
+    static LAST: Cell<Option<Sample>> = const { Cell::new(None) };
+}
 
 fn run(source: &dyn Source) -> Result<Found, Problem> {
     let stat = source.text(STAT).map_err(|miss| miss.problem(STAT))?;
     let times = parse_stat(&stat).ok_or_else(|| Problem::new(Why::Malformed, STAT).detail("no times in it"))?;
     let mut found = Found::default();
     let uptime = source.text("/proc/uptime").ok().and_then(|text| parse_uptime(&text));
-    if let Some(permille) = uptime.and_then(|now| permille(&times, now)) {
+    let sample = uptime.and_then(|at| sample(LAST.get(), times.started, times.used, at));
+    LAST.set(sample);
+    if let Some(permille) = sample.and_then(|sample| sample.permille) {
         found.items.push(reading("agent_cpu", permille).into());
     }
     let amount = |path: &str, name: &str| source.text(path).ok().and_then(|text| parse_kib(&text, name));
@@ -67,9 +76,26 @@ pub fn parse_uptime(text: &str) -> Option<u64> {
     seconds.checked_mul(TICKS_PER_SECOND)?.checked_add(hundredths)
 }
 
-fn permille(times: &Times, now: u64) -> Option<i64> {
-    let lived = now.checked_sub(times.started).filter(|lived| *lived >= LIVED_TICKS_MIN)?;
-    i64::try_from(u128::from(times.used) * 1000 / u128::from(lived)).ok()
+/// What was used up to a moment, in ticks, and the share of the time before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sample {
+    started: u64,
+    used: u64,
+    at: u64,
+    permille: Option<i64>,
+}
+
+/// The sample after `last`; `None` where the clock says that the process began in the future.
+fn sample(last: Option<Sample>, started: u64, used: u64, at: u64) -> Option<Sample> {
+    let new = |permille| (started <= at).then_some(Sample { started, used, at, permille });
+    // On a tape, and in no other place, the process may be another one.
+    let Some(last) = last.filter(|last| last.started == started && last.at <= at && last.used <= used) else {
+        return new(None);
+    };
+    match at - last.at {
+        span if span < SPAN_TICKS_MIN => Some(last),
+        span => new(i64::try_from(u128::from(used - last.used) * 1000 / u128::from(span)).ok()),
+    }
 }
 
 /// The amount in `Pss:    1234 kB`.
@@ -85,24 +111,28 @@ mod tests {
     use crate::source::tape::Tape;
     use proptest::prelude::*;
 
-    const STAT_TEXT: &str = "1 (odd) name) S 0 1 1 0 -1 4194560 1 2 3 4 250 50 9 9 20 0 4 0 1000 5 6 7";
+    fn stat(used: u64) -> String {
+        format!("1 (odd) name) S 0 1 1 0 -1 4194560 1 2 3 4 {used} 50 9 9 20 0 4 0 1000 5 6 7")
+    }
 
-    fn told(uptime: &str, memory: &str) -> Vec<(String, Option<i64>)> {
+    fn told(used: u64, uptime: &str, memory: &str) -> Vec<(String, Option<i64>)> {
         let tape =
-            Tape::new().file(STAT, STAT_TEXT).file("/proc/uptime", uptime).file("/proc/self/smaps_rollup", memory);
+            Tape::new().file(STAT, stat(used)).file("/proc/uptime", uptime).file("/proc/self/smaps_rollup", memory);
         let items = run(&tape).expect("found").items;
         items.iter().map(|item| (item.key.clone(), item.int("value"))).collect()
     }
 
     #[test]
-    fn the_agent_tells_what_it_costs() {
+    fn the_agent_tells_what_it_costs_now() {
+        let cpu = |permille| vec![("agent_cpu:".to_owned(), Some(permille))];
         let memory = "55-77 ---p 0 [rollup]\nRss:  9000 kB\nPss:      4321 kB\nPss_Dirty: 1 kB\n";
-        assert_eq!(
-            told("110.00 7.00\n", memory),
-            [("agent_cpu:".to_owned(), Some(30)), ("agent_memory:".to_owned(), Some(4321))]
-        );
-        assert_eq!(told("69.99 7.00\n", memory), [("agent_memory:".to_owned(), Some(4321))], "too young to say");
-        assert_eq!(told("1.00 7.00\n", ""), [], "began in the future");
+        assert_eq!(told(9000, "110.00 7.00\n", memory), [("agent_memory:".to_owned(), Some(4321))], "none before it");
+        assert_eq!(told(9030, "120.00 7.00\n", ""), cpu(30));
+        assert_eq!(told(9040, "121.00 7.00\n", ""), cpu(30), "too early to say anew");
+        // Days of rest do not hide a minute of work, and a minute of work is not told for days.
+        assert_eq!(told(14_430, "180.00 7.00\n", ""), cpu(900));
+        assert_eq!(told(14_430, "240.00 7.00\n", ""), cpu(0));
+        assert_eq!(told(100, "1.00 7.00\n", ""), [], "began in the future");
     }
 
     #[test]
@@ -117,7 +147,8 @@ mod tests {
         fn any_text_is_survived(text in "([0-9]{1,20}[ .)(]){0,30}", other in ".{0,40}") {
             for text in [&text, &other] {
                 if let (Some(times), Some(now)) = (parse_stat(text), parse_uptime(text)) {
-                    permille(&times, now);
+                    let before = Sample { started: times.started, used: 0, at: 0, permille: None };
+                    sample(Some(before), times.started, times.used, now);
                 }
                 parse_kib(text, "");
             }

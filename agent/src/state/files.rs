@@ -3,8 +3,11 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// How the name of a file ends that is being written.
+const TEMPORARY: &str = ".tmp";
 
 /// A file could not be read or written: says which, and what would help.
 #[derive(Debug, thiserror::Error)]
@@ -73,21 +76,53 @@ pub fn read(path: &Path, max: usize) -> Result<Vec<u8>, FileError> {
 /// # Errors
 /// Any step failed; the old file is then still there.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    put(path, bytes, true)?;
+    sync_dir_of(path)
+}
+
+/// As [`replace`], without waiting for the disk: for what a crash may take.
+///
+/// # Errors
+/// Any step failed; the old file is then still there.
+pub fn leave(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    put(path, bytes, false)
+}
+
+/// The temporary file has a name that nobody can guess and is made anew (`O_EXCL`, which follows no link):
+/// some files are written to folders where others may write too.
+fn put(path: &Path, bytes: &[u8], sync: bool) -> Result<(), FileError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
+    name.push(format!(".{:016x}{TEMPORARY}", crate::clock::random()));
     let temporary = path.with_file_name(name);
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+    let mut file = made.map_err(FileError::of(path, "write"))?;
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
+        if sync {
+            file.sync_all()?;
+        }
         fs::rename(&temporary, path)
     })();
-    if let Err(error) = written {
+    if written.is_err() {
         // What is left of the temporary file would only take space; that it cannot be removed changes nothing.
         let _ = fs::remove_file(&temporary);
-        return Err(FileError::of(path, "write")(error));
     }
-    sync_dir_of(path)
+    written.map_err(FileError::of(path, "write"))
+}
+
+/// Removes the temporary files that a crash left in a folder of ours.
+pub fn clear_temporaries(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.ends_with(TEMPORARY)) {
+            // One that cannot be removed only takes space.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether others than the owner may enter or read a folder; `false` if it is not there.
+pub fn is_open_to_others(dir: &Path) -> bool {
+    fs::metadata(dir).is_ok_and(|meta| meta.mode() & 0o077 != 0)
 }
 
 /// Makes renames and removals in a file's folder durable.
@@ -129,6 +164,35 @@ mod tests {
         drop(open);
         assert!(read(&path, 2).expect_err("too large").to_string().contains("more than 2 bytes"));
         assert_eq!(fs::read_dir(dir.path()).expect("list").count(), 1);
+    }
+
+    #[test]
+    fn no_link_that_others_planted_is_followed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (path, victim) = (dir.path().join("web1.tape"), dir.path().join("victim"));
+        fs::write(&victim, "precious").expect("written");
+        for planted in ["web1.tape.tmp", "web1.tmp", "web1.tape"] {
+            std::os::unix::fs::symlink(&victim, dir.path().join(planted)).expect("planted");
+        }
+        replace(&path, b"tape").expect("written");
+        assert_eq!(fs::read_to_string(&victim).expect("there"), "precious");
+        assert!(fs::symlink_metadata(&path).expect("there").is_file());
+    }
+
+    #[test]
+    fn whatever_is_left_is_private_and_leftovers_go() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("status.json");
+        leave(&path, b"{}").expect("written");
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        fs::write(dir.path().join("key.pem.0123.tmp"), "secret").expect("written");
+        clear_temporaries(dir.path());
+        assert_eq!(fs::read_dir(dir.path()).expect("list").count(), 1);
+        let open = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).expect("changed");
+        for (mode, others) in [(0o755, true), (0o710, true), (0o700, false)] {
+            open(mode);
+            assert_eq!(is_open_to_others(dir.path()), others, "{mode:o}");
+        }
     }
 
     #[test]

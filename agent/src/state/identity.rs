@@ -14,6 +14,7 @@ use crate::exit::{Code, Fail};
 use crate::key::Key;
 use crate::machine::Fingerprint;
 use crate::state::files::{self, FileError};
+use crate::state::reserve::Reserve;
 use serde::{Deserialize, Serialize};
 use shared::enroll::Identity;
 use shared::unit::At;
@@ -26,7 +27,8 @@ const FILE_BYTES_MAX: usize = 256 * 1024;
 /// Everything that an identity leaves on disk: `seal` removes it.
 const IDENTITY_FILES: &[&str] = &["next-key.pem", "next-cert.pem", "next.json", "key.pem", "cert.pem", "identity.json"];
 /// What else belongs to the agent that was: its stream and what was told on it.
-const STREAM_FILES: &[&str] = &["position", "spool", "spool.new", "sent.json", "status.json", "told", "refused"];
+const STREAM_FILES: &[&str] =
+    &["position", "spool", "spool.new", "sent.json", "status.json", "told", "refused", "reserve"];
 
 /// An identity as it is stored; the key lies beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,7 +149,8 @@ impl Vault {
         }
         files::make_dir(&self.dir).map_err(|error| Fail::new(Code::State, error.to_string()))?;
         let key = Key::generate().map_err(|error| Fail::new(Code::Failure, error.to_string()))?;
-        let written = files::replace(&path, key.to_pem().as_bytes());
+        let pem = key.to_pem();
+        let written = self.reserve().write(|| files::replace(&path, pem.as_bytes()));
         written.map_err(|error| Fail::new(Code::State, error.to_string()))?;
         Ok(key)
     }
@@ -157,8 +160,14 @@ impl Vault {
     /// # Errors
     /// It could not be written; the current identity is untouched.
     pub fn store_next(&self, stored: &Stored) -> Result<(), FileError> {
-        files::replace(&self.path("next-cert.pem"), stored.granted.certificate.as_bytes())?;
-        files::replace(&self.path("next.json"), &json(stored))
+        let reserve = self.reserve();
+        reserve.write(|| files::replace(&self.path("next-cert.pem"), stored.granted.certificate.as_bytes()))?;
+        reserve.write(|| files::replace(&self.path("next.json"), &json(stored)))
+    }
+
+    /// The room that is kept for the next identity.
+    pub fn reserve(&self) -> Reserve {
+        Reserve::new(&self.dir)
     }
 
     /// Makes the next identity the current one.
@@ -208,6 +217,8 @@ impl Vault {
     pub fn seal(&self) -> Result<Vec<&'static str>, FileError> {
         let all = IDENTITY_FILES.iter().chain(STREAM_FILES).copied();
         let there = all.filter(|name| self.path(name).exists()).collect();
+        // A crash while a key was written may have left it under another name.
+        files::clear_temporaries(&self.dir);
         remove_all(&self.dir, IDENTITY_FILES)?;
         self.forget_stream()?;
         Ok(there)
@@ -284,6 +295,7 @@ mod tests {
         vault.store_next(&stored(1)).expect("stored");
         vault.promote().expect("promoted");
         fs::create_dir(dir.path().join("told")).expect("made");
+        fs::write(dir.path().join("next-key.pem.0123456789abcdef.tmp"), "a key").expect("written");
         assert_eq!(vault.seal().expect("sealed"), ["key.pem", "cert.pem", "identity.json", "told"]);
         assert_eq!(fs::read_dir(dir.path()).expect("list").count(), 0);
     }

@@ -6,6 +6,8 @@
 //! | `position` | [`position`] | a new stream: everything is told again |
 //! | `spool` | [`spool`] | a gap, told in the next record |
 //! | `told/` | [`told`] | sections are told whole again |
+//! | `lock` | [`lock`] | nothing |
+//! | `reserve` | [`reserve`] | on a full disk the identity cannot be renewed |
 //! | `status.json`, `sent.json` | [`status`] | `status` and `show` know nothing until the next contact |
 //! | `refused/` | [`stream`] | people cannot look at refused records |
 //!
@@ -13,7 +15,9 @@
 
 pub mod files;
 pub mod identity;
+pub mod lock;
 pub mod position;
+pub mod reserve;
 pub mod spool;
 pub mod status;
 pub mod stream;

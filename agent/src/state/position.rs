@@ -2,8 +2,9 @@
 //! content is a fork, and a fork quarantines the machine.
 //!
 //! One line of fixed length in one file, overwritten in place and synced: a sector is written whole or not
-//! at all, and it needs no free space, so it works on a full disk too. A line that is damaged means the
-//! state is lost: a new stream.
+//! at all. On most file systems that needs no free space, so it works on a full disk too; those that never
+//! overwrite (btrfs, ZFS) may refuse, and then nothing is sent until there is room. A line that is damaged
+//! means the state is lost: a new stream.
 
 use crate::state::crc::crc32;
 use crate::state::files::FileError;

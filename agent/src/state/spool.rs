@@ -147,10 +147,12 @@ impl Spool {
         }
         // Not even the newest of the old ones fits beside the new one.
         while self.is_over(bytes.len() as u64) {
-            let Some(last) = self.frames.pop_if(|last| last.seq > sent && !last.aside) else {
+            let Some(last) = self.frames.last().copied().filter(|last| last.seq > sent && !last.aside) else {
                 return Err(FileError::of(&self.path, "write")(io::ErrorKind::QuotaExceeded.into()));
             };
+            // Read first: one that cannot be read stays, and is counted as lost when the spool is opened next.
             kept.record = fold::dropped(self.read(&last)?, kept.record.clone(), "quota");
+            self.frames.pop();
             self.end = last.offset;
             bytes = self.encode(kept)?;
         }
@@ -261,6 +263,20 @@ impl Spool {
     /// Writes a new file in which as many of the oldest unsent records are folded or dropped as it takes.
     fn rewrite(&mut self, sent: u64, effort: Effort, bytes: u64, records: usize) -> Result<(), FileError> {
         let path = self.path.with_extension("new");
+        self.rewrite_to(path.clone(), sent, effort, bytes, records).inspect_err(|_| {
+            // Half of a new file would only take space, and there may be little.
+            let _ = std::fs::remove_file(&path);
+        })
+    }
+
+    fn rewrite_to(
+        &mut self,
+        path: PathBuf,
+        sent: u64,
+        effort: Effort,
+        bytes: u64,
+        records: usize,
+    ) -> Result<(), FileError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true).mode(0o600);
         let file = options.open(&path).map_err(FileError::of(&path, "create"))?;

@@ -48,16 +48,6 @@ impl Status {
     /// # Errors
     /// The file could not be written.
     pub fn save(&self, state_dir: &Path) -> Result<(), FileError> {
-        leave(&state_dir.join("status.json"), &serde_json::to_vec(self).unwrap_or_default())
+        files::leave(&state_dir.join("status.json"), &serde_json::to_vec(self).unwrap_or_default())
     }
-}
-
-/// Puts a file in place at once, without waiting for the disk.
-///
-/// # Errors
-/// It could not be written.
-pub fn leave(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let temporary = path.with_extension("tmp");
-    let written = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
-    written.map_err(FileError::of(path, "write"))
 }

@@ -8,8 +8,10 @@
 use crate::collect::Sections;
 use crate::exit::{Code, Fail};
 use crate::log;
+use crate::probes;
 use crate::settle::{Readings, Thresholds};
 use crate::state::files::{self, FileError};
+use crate::state::lock::Lock;
 use crate::state::position::{Position, PositionFile};
 use crate::state::spool::{Kept, Quota, Spool, fold};
 use crate::state::told::ToldStore;
@@ -17,6 +19,7 @@ use crate::sync::Sync;
 use shared::checkin::{Answer, CheckIn, Gap, Record};
 use shared::digest::Digest;
 use shared::unit::At;
+use shared::{evidence, health};
 use std::path::{Path, PathBuf};
 
 /// Refused records that are kept for people to look at; older ones are removed.
@@ -35,6 +38,8 @@ pub struct Stream {
     untold: Option<Gap>,
     /// The position in memory is ahead of the one on disk.
     behind: bool,
+    /// Nobody else makes records of this stream.
+    _lock: Lock,
 }
 
 /// How much waits and how much was lost, for `status`.
@@ -51,10 +56,15 @@ impl Stream {
     /// `untold` is what the last run knew to be missing.
     ///
     /// # Errors
-    /// The state directory cannot be used ([`Code::State`]).
+    /// The state directory cannot be used, or another agent uses it ([`Code::State`]).
     pub fn open(dir: &Path, quota: Quota, now: At, untold: Option<Gap>) -> Result<Stream, Fail> {
         let fail = |error: FileError| Fail::new(Code::State, error.to_string());
-        files::make_dir(dir).map_err(fail)?;
+        let lock = Lock::take(dir)?;
+        files::clear_temporaries(dir);
+        if files::is_open_to_others(dir) {
+            let advice = "keys and inventory lie there; `chmod 700` closes it";
+            log::warn(&format!("{}: others than its owner may look into it: {advice}", dir.display()));
+        }
         let (file, position) = PositionFile::open(&dir.join("position")).map_err(fail)?;
         let told = ToldStore::new(dir);
         let acknowledged = position.map_or(0, |position| position.acknowledged);
@@ -62,9 +72,14 @@ impl Stream {
         let (mut sync, mut readings) = (Sync::default(), Readings::default());
         let position = match position {
             Some(position) => {
-                for part in told.load_all() {
+                let (known, forgotten) = told.load_known(is_told).map_err(fail)?;
+                for part in known {
                     sync.remember(&part);
                     readings.remember(&part.section, part.put.iter().flatten());
+                }
+                if forgotten {
+                    // A record that names every section lets go of the others at the collector too.
+                    sync.want(&["*".to_owned()]);
                 }
                 position
             }
@@ -77,7 +92,8 @@ impl Stream {
             }
         };
         let dir = dir.to_owned();
-        let mut stream = Stream { dir, sync, readings, told, spool, position, file, untold, behind: false };
+        let behind = false;
+        let mut stream = Stream { dir, sync, readings, told, spool, position, file, untold, behind, _lock: lock };
         stream.find_losses(now);
         Ok(stream)
     }
@@ -152,6 +168,8 @@ impl Stream {
             let Some(changes) = self.sync.changes(sections, &|name| told.load(name)) else { break };
             let seq = self.position.made.saturating_add(1);
             for part in &changes.parts {
+                let cut = changes.cut.contains_key(&part.section);
+                let sections = if cut { &changes.cut } else { sections };
                 if let Err(error) = self.told.save(part, sections) {
                     log::debug(&error.to_string());
                 }
@@ -236,6 +254,11 @@ impl Stream {
         let path = dir.join(format!("{:020}.json", record.seq));
         files::replace(&path, &serde_json::to_vec(record).unwrap_or_default())
     }
+}
+
+/// Whether this version tells a section of that name; another version's would stay as they are for ever.
+fn is_told(section: &str) -> bool {
+    probes::find(section).is_some() || [evidence::SECTION, health::SECTION_CLOCK].contains(&section)
 }
 
 fn new_stream() -> Result<[u8; 16], Fail> {

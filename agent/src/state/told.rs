@@ -47,6 +47,18 @@ impl ToldStore {
         sections.iter().filter_map(|section| self.load(section)).collect()
     }
 
+    /// All sections but those that nobody here tells any more: these are forgotten. Whether there were any.
+    ///
+    /// # Errors
+    /// A file could not be removed.
+    pub fn load_known(&self, is_known: impl Fn(&str) -> bool) -> Result<(Vec<Part>, bool), FileError> {
+        files::clear_temporaries(&self.dir);
+        let (known, unknown): (Vec<Part>, Vec<Part>) =
+            self.load_all().into_iter().partition(|part| is_known(&part.section));
+        unknown.iter().try_for_each(|part| files::remove(&self.path(&part.section)))?;
+        Ok((known, !unknown.is_empty()))
+    }
+
     /// Forgets everything.
     ///
     /// # Errors
@@ -74,14 +86,10 @@ impl ToldStore {
         let Some(whole) = held.get(&part.section) else { return files::remove(&self.path(&part.section)) };
         let path = self.path(&part.section);
         let text = serde_json::to_vec(whole).unwrap_or_default();
-        let written = zstd::bulk::compress(&text, 1).and_then(|packed| {
-            let temporary = path.with_extension("tmp");
-            fs::write(&temporary, packed).and_then(|()| fs::rename(&temporary, &path))
-        });
-        written.map_err(|error| {
-            let _ = fs::remove_file(path.with_extension("tmp"));
+        let packed = zstd::bulk::compress(&text, 1).map_err(FileError::of(&path, "pack"));
+        packed.and_then(|packed| files::leave(&path, &packed)).inspect_err(|_| {
+            // If not even that works, the digest shows at the next start that it is an old one.
             let _ = fs::remove_file(&path);
-            FileError::of(&path, "write")(error)
         })
     }
 }

@@ -3,6 +3,7 @@
 #[path = "../../src/model.rs"]
 mod model;
 mod server;
+mod trouble;
 
 use agent::config::Config;
 use agent::enroll;
@@ -83,6 +84,15 @@ impl Scene {
 
     fn version(&self, version: &str) {
         *self.machine.0.borrow_mut() = tape(600, version);
+    }
+
+    /// Changes a file of the state directory while no agent runs.
+    fn edit(&self, name: &str, change: impl FnOnce(&mut serde_json::Value)) {
+        let path = self.config.state_dir.join(name);
+        let text = std::fs::read(&path).unwrap_or_else(|_| b"{}".to_vec());
+        let mut value = serde_json::from_slice(&text).expect("JSON");
+        change(&mut value);
+        std::fs::write(&path, value.to_string()).expect("written");
     }
 
     fn posts(&self) -> usize {

@@ -50,6 +50,12 @@ pub enum Mood {
     Bans(u64),
     /// Check-ins with certificates before this generation are told that theirs has ended, as on a resumed session.
     Ends(u64),
+    /// Certificates have not ended: nobody recovers.
+    StillGood,
+    /// What is granted names a place where nobody is.
+    Misleads,
+    /// Check-ins with this record are refused; which record it is, is said or not.
+    Chokes(u64, bool),
     /// The first enrollment has to wait for approval.
     Approves,
 }
@@ -89,7 +95,8 @@ impl Server {
     pub async fn start(name: &str) -> Server {
         let (server_ca, agent_ca) = (authority(), authority());
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.not_after = (SystemTime::now() + Duration::from_secs(30 * 86_400)).into();
         let certificate = params.signed_by(&key, &server_ca).expect("a certificate");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut roots = rustls::RootCertStore::empty();
@@ -184,8 +191,12 @@ impl Server {
             let packed = field("content-encoding:") == Some("zstd");
             buffer.drain(..head + length);
             let Some((status, answer)) = self.answer(&path, &body, packed, peer) else { return };
-            let reply =
-                format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\nRetry-After: 77\r\n\r\n{answer}", answer.len());
+            let date = jiff::Timestamp::from_second(now().secs() + self.0.borrow().ahead_s).expect("a time");
+            let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT");
+            let length = answer.len();
+            let reply = format!(
+                "HTTP/1.1 {status} x\r\nDate: {date}\r\nContent-Length: {length}\r\nRetry-After: 77\r\n\r\n{answer}"
+            );
             if tls.write_all(reply.as_bytes()).await.is_err() || tls.flush().await.is_err() {
                 return;
             }
@@ -227,6 +238,13 @@ impl Server {
                 let granted = state.grant(&renew.csr);
                 (mood != Mood::LosesRenewals).then_some((201, granted))
             }
+            ("/v1/recover", Mood::StillGood) => Some((409, r#"{"title":"still good"}"#.into())),
+            ("/v1/checkin", Mood::Chokes(seq, named)) => match records(body, packed).iter().position(|one| *one == seq)
+            {
+                Some(at) if named => Some((422, format!(r#"{{"title":"no","field":"records[{at}].dpkg.rows"}}"#))),
+                Some(_) => Some((422, r#"{"title":"no","field":"json_nodes"}"#.into())),
+                None => Some((200, state.check_in(body, packed, generation))),
+            },
             ("/v1/recover", _) => Some((201, state.recover(body))),
             ("/v1/settings", _) => Some((200, serde_json::to_string(&state.settings).expect("json"))),
             ("/v1/checkin", _) => Some((200, state.check_in(body, packed, generation))),
@@ -235,13 +253,21 @@ impl Server {
     }
 }
 
+fn parsed(body: &[u8], packed: bool) -> CheckIn {
+    let plain = match packed {
+        true => zstd::bulk::decompress(body, BODY_BYTES).expect("zstd"),
+        false => body.to_vec(),
+    };
+    serde_json::from_slice(&plain).expect("a check-in")
+}
+
+fn records(body: &[u8], packed: bool) -> Vec<u64> {
+    parsed(body, packed).records.iter().map(|record| record.seq).collect()
+}
+
 impl State {
     fn check_in(&mut self, body: &[u8], packed: bool, generation: u64) -> String {
-        let plain = match packed {
-            true => zstd::bulk::decompress(body, BODY_BYTES).expect("zstd"),
-            false => body.to_vec(),
-        };
-        let check_in: CheckIn = serde_json::from_slice(&plain).expect("a check-in");
+        let check_in = parsed(body, packed);
         let mut answer = self.collector.check_in(1, check_in.root, check_in.seq, &check_in.records);
         answer.next_s = 300;
         answer.now = now().plus_secs(self.ahead_s);
@@ -282,7 +308,7 @@ impl State {
             certificate: certificate.pem(),
             expires,
             server_ca: vec![self.server_ca.clone()],
-            agent_url: self.url.clone(),
+            agent_url: if self.mood == Mood::Misleads { "https://localhost:1".into() } else { self.url.clone() },
             enroll_url: self.url.clone(),
         };
         serde_json::to_string(&identity).expect("json")

@@ -325,6 +325,12 @@ impl Machine {
         self.lose_state(stream);
     }
 
+    /// A version of the agent that no longer has this section.
+    pub(crate) fn forget(&mut self, section: &str) {
+        self.truth.remove(section);
+        self.told.remove(section);
+    }
+
     pub(crate) fn root(&self) -> Digest {
         digest::root(
             self.told.iter().map(|(name, (state, items))| (name.as_str(), *state, digest::section_of(items.values()))),

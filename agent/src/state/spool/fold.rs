@@ -5,6 +5,9 @@ use shared::checkin::{Gap, Part, Record, Rows};
 use shared::fact::Item;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Rows in a folded record. Sixteen JSON values a row are more than any kind of row has on average.
+const ROWS_MAX: usize = shared::limit::JSON_NODES / 16;
+
 /// One record with the effect of `first` and then `second`; `first` is counted as missing.
 pub fn records(first: Record, second: Record, reason: &str) -> Record {
     let mut sections: BTreeMap<String, Part> =
@@ -15,6 +18,10 @@ pub fn records(first: Record, second: Record, reason: &str) -> Record {
             None => part.clone(),
         };
         sections.insert(part.section.clone(), folded);
+    }
+    // What grew too large for a record is dropped instead: the collector asks for what it lacks.
+    if sections.values().flat_map(|part| &part.put).map(Vec::len).sum::<usize>() > ROWS_MAX {
+        return dropped(first, second, reason);
     }
     Record { sections: sections.into_values().collect(), ..dropped(first, second, reason) }
 }

@@ -126,6 +126,31 @@ fn without_a_disk_the_newest_state_waits_in_memory() {
     assert_eq!(seqs(&Spool::open(&path, QUOTA, 3).expect("opened")), [6, 7]);
 }
 
+/// Damages the payload of a record on disk, which is found when it is read.
+fn damage(spool: &Spool, seq: u64) {
+    let frame = spool.frames.iter().find(|frame| frame.seq == seq).expect("there");
+    spool.file.write_all_at(b"x", frame.offset + frame::HEADER_BYTES as u64).expect("written");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_costs_no_room_and_no_other_record() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("spool");
+    let mut spool = filled(&path, Quota { records: 4, ..QUOTA }, 1..=4);
+    damage(&spool, 2);
+    assert!(matches!(spool.append(record(5), false, 0), Kept::InMemory(_)));
+    assert_eq!(spool.frames.len(), 4);
+    assert!(!dir.path().join("spool.new").exists());
+    // The newest on disk is the one that would make way.
+    let bytes = spool.frames[0].bytes;
+    let mut spool = filled(&dir.path().join("other"), Quota { bytes: bytes * 3, records: 100 }, 1..=1);
+    damage(&spool, 1);
+    let mut large = record(2);
+    large.sections[0].problems = vec![shared::checkin::Problem::new(shared::checkin::Why::Failed, "x".repeat(80))];
+    assert!(matches!(spool.append(large, false, 0), Kept::InMemory(_)));
+    assert_eq!((spool.frames.len(), spool.end), (1, bytes));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]

@@ -14,7 +14,7 @@ fn look(value: i64) -> Sections {
         (item.key.clone(), item)
     });
     let section = Section { state: State::Seen, items: items.collect(), problems: Vec::new(), truncated: false };
-    [("a".to_owned(), section)].into()
+    [("users".to_owned(), section)].into()
 }
 
 fn open(dir: &Path) -> Stream {
@@ -79,7 +79,7 @@ fn a_lost_spool_is_told_in_a_gap_and_healed() {
     let gap = Gap { records: 2, from: At::from_secs(99), to: At::from_secs(99), reason: "damaged".into() };
     assert_eq!((sent.records[0].seq, sent.records[0].gap.as_ref()), (4, Some(&gap)));
     // The delta did not fit what the collector holds; it asked for the section.
-    assert!(stream.owes("a"));
+    assert!(stream.owes("users"));
     stream.tell(&Sections::new(), false, At(5));
     deliver(&mut stream, &mut collector);
     assert_eq!(collector.root(), stream.root());

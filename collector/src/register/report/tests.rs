@@ -57,6 +57,18 @@ fn what_changed_is_told_once_and_in_one_line() {
 }
 
 #[test]
+fn a_section_that_the_agent_has_no_more_goes() {
+    let (mut world, mut machine) = started();
+    let asset = world.asset_of(machine.agent);
+    machine.forget("disks");
+    // The root differs, so all digests are asked for; the record that has them names every section.
+    assert_eq!(machine.check_in(&mut world), Ok(vec!["*".to_owned()]));
+    assert_eq!(machine.check_in(&mut world), Ok(vec![]));
+    assert_eq!(world.heads(asset).into_keys().collect::<Vec<_>>(), ["dpkg", "evidence", "os", "system"]);
+    assert_eq!(world.agents[&machine.agent].root, machine.root());
+}
+
+#[test]
 fn a_repeated_record_is_stale_and_another_content_is_a_fork() {
     let (mut world, mut machine) = started();
     machine.put("disks", Item::new("disk", "loop0"));
