@@ -135,6 +135,11 @@ fn accept_next(
     vault: &Vault,
 ) -> Result<Usable, Fail> {
     let reply = reply.map_err(|error| error.fail(url))?;
+    if reply.status == 202 {
+        let Pending { agent, fingerprint, .. } = parse(&reply)?;
+        let why = format!("waits for approval: `muster agents approve {agent} --fingerprint {fingerprint}`");
+        return Err(Fail::new(Code::Refused, format!("{url}: {why}")));
+    }
     if !matches!(reply.status, 200 | 201) {
         return Err(Fail::new(Code::Refused, format!("{url}: refused: {}", reply.complaint())));
     }

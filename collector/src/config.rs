@@ -160,9 +160,12 @@ type Wrong = (&'static str, String);
 
 fn check(file: File) -> Result<Config, Wrong> {
     let names = names(file.names)?;
-    let first = names.first().cloned().unwrap_or_default();
+    let first = names.iter().find(|name| !name.starts_with("*."));
     let url = |key, given: Option<String>, listen: SocketAddr| match given {
-        None => Ok(format!("https://{}:{}", bracketed(&first), listen.port())),
+        None => match first {
+            Some(name) => Ok(format!("https://{}:{}", bracketed(name), listen.port())),
+            None => Err((key, "must be set where all `names` begin with *.".to_owned())),
+        },
         Some(url) if url.starts_with("https://") && !url.ends_with('/') => Ok(url),
         Some(_) => Err((key, "must be like https://host:port, without a slash at the end".to_owned())),
     };

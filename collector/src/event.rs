@@ -153,8 +153,15 @@ pub enum Event {
     JoinTokenCreated { uses: u32, expires: At, cidr: Option<String>, approve: bool, labels: BTreeMap<String, String> },
     /// A join token can no longer be used.
     JoinTokenRevoked {},
-    /// An enrollment was refused; the answer did not say why, this does.
-    EnrollRefused { why: String, source: String, name: String },
+    /// An enrollment or a recovery was refused; the answer did not say why, this does. More of a kind within a
+    /// minute are one event: their number, the network that they came from and the last name.
+    EnrollRefused {
+        why: String,
+        source: String,
+        name: String,
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        count: u64,
+    },
     /// An API token was made.
     ApiTokenCreated { name: String, scopes: Vec<String>, expires: At },
     /// An API token can no longer be used.
@@ -167,6 +174,12 @@ pub enum Event {
     AgentRenewed { generation: u64, fingerprint: String, expires: At },
     /// An agent that was away past its certificate's end got a new one.
     AgentRecovered { generation: u64, fingerprint: String, expires: At },
+    /// An agent asked for a new certificate for its ended one once too often; it waits for approval.
+    AgentRecoveryPending { fingerprint: String, recoveries: u32 },
+    /// An agent showed a later certificate of ours than the register knew: it was restored from a backup.
+    AgentCertificateAdopted { generation: u64, fingerprint: String, expires: At },
+    /// An agent is of another version than it was.
+    AgentUpgraded { from: String, to: String },
     /// An agent may no longer speak.
     AgentRevoked { reason: String },
     /// An agent's reports are held back: two machines seem to use one key, or its hardware contradicts its asset.
@@ -231,6 +244,15 @@ pub enum Event {
     LinkAdded { link: Link },
     /// A link was taken away.
     LinkRemoved { link: Link },
+}
+
+fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_one(count: &u64) -> bool {
+    *count == 1
 }
 
 #[cfg(test)]

@@ -21,10 +21,14 @@ pub struct Member {
     pub state: AgentState,
     /// A person decided to keep it although it says that its machine is another one.
     pub kept: bool,
+    /// The agent's version, as it said last.
+    pub version: String,
     /// Fingerprint of the key in use.
     pub current: Option<String>,
     /// Fingerprint of the key that was handed out and not used yet.
     pub next: Option<String>,
+    /// The highest generation of the agent's certificates, as far as is known.
+    pub generation: u64,
     /// The stream it is on.
     pub stream: Option<Stream>,
     /// The last record applied.
@@ -48,8 +52,8 @@ pub enum Key {
     Current,
     /// The one handed out last: it is in use from now on.
     Next,
-    /// Any other: a certificate that was superseded.
-    Superseded,
+    /// Any other: a certificate that was superseded, or given out after the backup that the register is from.
+    Unknown,
 }
 
 impl Member {
@@ -57,8 +61,10 @@ impl Member {
         Member {
             state: agent.state,
             kept: agent.state == AgentState::Active && !agent.reason.is_empty(),
+            version: agent.version.clone(),
             current: agent.current.as_ref().map(|cert| cert.fingerprint.clone()),
             next: agent.next.as_ref().map(|cert| cert.fingerprint.clone()),
+            generation: agent.generation(),
             stream: agent.stream,
             seq: agent.seq,
             root: agent.root,
@@ -76,7 +82,7 @@ impl Member {
         } else if self.next.as_deref() == Some(fingerprint) {
             Key::Next
         } else {
-            Key::Superseded
+            Key::Unknown
         }
     }
 }

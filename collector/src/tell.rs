@@ -50,7 +50,10 @@ fn agents(event: &Event, entry: &Entry) -> Option<String> {
             )
         }
         Event::JoinTokenRevoked {} => "join token revoked".to_owned(),
-        Event::EnrollRefused { why, source, name } => format!("enrollment of {name} from {source} refused: {why}"),
+        Event::EnrollRefused { why, source, name, count } => match count {
+            1 => format!("enrollment of {name} from {source} refused: {why}"),
+            _ => format!("{count} more enrollments from {source} refused: {why}; the last of {name}"),
+        },
         Event::ApiTokenCreated { name, scopes, .. } => format!("API token {name} created: {}", scopes.join(", ")),
         Event::ApiTokenRevoked { name } => format!("API token {name} revoked"),
         Event::AgentEnrolled { name, version, source, pending, .. } => {
@@ -64,6 +67,13 @@ fn agents(event: &Event, entry: &Entry) -> Option<String> {
         Event::AgentRecovered { generation, .. } => {
             format!("{} came back after its certificate had ended, got certificate {generation}", agent())
         }
+        Event::AgentRecoveryPending { recoveries, .. } => {
+            format!("{} recovered {recoveries} times in a row, waits for approval", agent())
+        }
+        Event::AgentCertificateAdopted { generation, .. } => {
+            format!("{} showed certificate {generation}, later than the register knew: adopted", agent())
+        }
+        Event::AgentUpgraded { from, to } => format!("{}: version {from} → {to}", agent()),
         Event::AgentRevoked { reason } => format!("{} revoked{}", agent(), because(reason)),
         Event::AgentQuarantined { reason, detail } => format!("{} quarantined: {reason}: {detail}", agent()),
         Event::AgentResolved { how, reason } => {

@@ -48,6 +48,7 @@ pub fn rows(section: &str) -> usize {
         crate::software::SECTION_DPKG => 20_000,
         "disks" => 512,
         "network" => 256,
+        crate::evidence::SECTION => 256,
         "usb" => 512,
         name if crate::health::is_section(name) => 1024,
         _ => ROWS,

@@ -12,9 +12,10 @@ use crate::probes::Found;
 use crate::probes::container::{self, Container};
 use crate::source::Source;
 use shared::checkin::{Problem, State, Why};
-use shared::evidence::{Evidence, Kind};
+use shared::evidence::{Evidence, Kind, SECTION};
 use shared::fact::Item;
-use std::collections::BTreeSet;
+use shared::limit;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The sections that evidence follows from.
 pub const FROM: &[&str] = &["system", "memory", "disks", "network", "os"];
@@ -96,6 +97,27 @@ pub fn find(sections: &Sections, files: &Files) -> Found {
         add(Kind::CloudInstance, &[Some(cloud), Some(id)]);
     }
     Found { items: all.into_iter().map(Item::from).collect(), problems: holes(sections) }
+}
+
+/// Leaves as many identifiers as may be told, the first ones of every kind, so that a shelf of disks crowds out
+/// neither serial nor UUID of the machine. True if some were too many.
+pub fn cut(found: &mut Found) -> bool {
+    let most = limit::rows(SECTION);
+    let all = found.items.len();
+    if all <= most {
+        return false;
+    }
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    found.items.sort_by_cached_key(|item| {
+        let kind = item.key.split(':').next().unwrap_or_default();
+        let count = counts.entry(kind.to_owned()).or_default();
+        *count += 1;
+        *count
+    });
+    found.items.truncate(most);
+    let detail = format!("{all} identifiers found, {most} are told, the first ones of every kind");
+    found.problems.push(Problem::new(Why::Failed, SECTION).detail(detail));
+    true
 }
 
 /// The identifiers of one part of the machine. Only the first board counts: in a server the others are

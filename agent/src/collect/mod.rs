@@ -73,6 +73,9 @@ pub fn seal(name: &str, found: Result<Found, Problem>) -> Section {
 
 /// Adds or renews the sections that follow from others.
 pub fn derive(source: &dyn Source, sections: &mut Sections) {
-    let found = evidence::find(sections, &evidence::ask(source));
-    sections.insert(shared::evidence::SECTION.to_owned(), seal(shared::evidence::SECTION, Ok(found)));
+    let mut found = evidence::find(sections, &evidence::ask(source));
+    let cut = evidence::cut(&mut found);
+    let section = seal(shared::evidence::SECTION, Ok(found));
+    let truncated = section.truncated || cut;
+    sections.insert(shared::evidence::SECTION.to_owned(), Section { truncated, ..section });
 }

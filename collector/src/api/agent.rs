@@ -23,7 +23,6 @@ use base64::engine::general_purpose::STANDARD;
 use shared::checkin::Settings;
 use shared::enroll::{Identity, Renew};
 use shared::id::AgentId;
-use shared::unit::At;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -74,14 +73,24 @@ async fn admit(app: &App, peer: &AgentPeer) -> Result<Member, ApiError> {
             submit(app, peer.agent, Act::NextUsed { agent: peer.agent }).await?;
             app.fleet.member(peer.agent).ok_or_else(|| barred("unknown"))
         }
-        Key::Superseded => {
-            if member.state == AgentState::Active {
-                let detail = format!("a superseded certificate was used from {}", peer.address.ip());
-                submit(app, peer.agent, Act::Forked { agent: peer.agent, detail }).await?;
-            }
-            Err(ApiError::new(StatusCode::FORBIDDEN, "the certificate was superseded: two machines use one identity"))
-        }
+        Key::Unknown => unknown(app, peer, &member).await,
     }
+}
+
+/// A certificate of our CA that is neither of those known: the rules tell an earlier one from a later one.
+async fn unknown(app: &App, peer: &AgentPeer, member: &Member) -> Result<Member, ApiError> {
+    // One that is in quarantine already stays there for an earlier one.
+    if member.state == AgentState::Active || peer.generation > member.generation {
+        let (generation, expires) = (peer.generation, peer.expires);
+        let cert = Cert { generation, fingerprint: peer.fingerprint.clone(), expires };
+        let act = Act::Unknown { agent: peer.agent, cert, source: peer.address.ip().to_canonical() };
+        submit(app, peer.agent, act).await?;
+    }
+    let adopted = app.fleet.member(peer.agent).filter(|member| member.key(&peer.fingerprint) == Key::Current);
+    adopted.ok_or_else(|| {
+        let why = "the certificate was superseded: two machines use one identity";
+        ApiError::new(StatusCode::FORBIDDEN, why)
+    })
 }
 
 fn barred(state: &str) -> ApiError {
@@ -137,7 +146,7 @@ pub(super) fn identity(
     cert: &Cert,
     requested: &proof::Requested,
 ) -> Result<Identity, ApiError> {
-    let certificate = sign(&app.authority, agent, requested, cert.expires)?;
+    let certificate = sign(&app.authority, agent, requested, cert)?;
     Ok(Identity {
         agent,
         generation: cert.generation,
@@ -149,8 +158,8 @@ pub(super) fn identity(
     })
 }
 
-fn sign(authority: &Authority, agent: AgentId, key: &proof::Requested, expires: At) -> Result<String, ApiError> {
-    authority.sign_agent(agent, &key.key, clock::now(), expires).map_err(|error| {
+fn sign(authority: &Authority, agent: AgentId, key: &proof::Requested, cert: &Cert) -> Result<String, ApiError> {
+    authority.sign_agent(agent, &key.key, cert.generation, clock::now(), cert.expires).map_err(|error| {
         tracing::error!(%error, %agent, "a certificate could not be signed");
         ApiError::busy("the certificate authority cannot sign now", 30)
     })

@@ -56,7 +56,7 @@ struct AgentView {
     state: String,
     /// Why it is in that state; empty when active.
     reason: String,
-    /// The agent's version when it enrolled.
+    /// The agent's version, as it said last.
     version: String,
     /// The asset that it speaks for.
     asset: Option<String>,
@@ -70,9 +70,9 @@ struct AgentView {
     token: String,
     /// Labels of that token.
     labels: BTreeMap<String, String>,
-    /// SHA-256 of its public key (SubjectPublicKeyInfo), hexadecimal.
+    /// SHA-256 of its public key (SubjectPublicKeyInfo), hexadecimal; while pending of the key to be approved.
     fingerprint: String,
-    /// When its certificate ends; none while pending.
+    /// When its certificate ends; none before it has one.
     expires: Option<i64>,
     /// Counts its certificates.
     generation: Option<u64>,
@@ -93,7 +93,7 @@ fn view(app: &App, (agent, heard): (Agent, Option<At>)) -> AgentView {
         asset: agent.asset.map(|asset| asset.to_string()),
         enrolled: agent.enrolled.0,
         token: agent.token.to_string(),
-        fingerprint: agent.current.as_ref().map_or(agent.first_key, |cert| cert.fingerprint.clone()),
+        fingerprint: agent.key().to_owned(),
         expires: agent.current.as_ref().map(|cert| cert.expires.0),
         generation: agent.current.as_ref().map(|cert| cert.generation),
         goodbye: goodbye.map(str::to_owned),

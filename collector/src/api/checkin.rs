@@ -15,9 +15,9 @@ use crate::store::{Denied, Store};
 use crate::work::{Act, Refusal, Reply, Report, Work};
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use shared::checkin::{Answer, CheckIn, Part, Record};
+use shared::checkin::{Answer, CheckIn, Part, Record, Rows, State as Seen};
 use shared::digest::{self, Digest};
 use shared::fact::Item;
 use shared::limit;
@@ -26,6 +26,8 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Instant;
 
+/// Bytes of an agent's version.
+const VERSION_BYTES: usize = 64;
 /// Asks an agent for the digests of all sections.
 const ALL: &str = "*";
 
@@ -36,6 +38,7 @@ const ALL: &str = "*";
 pub(super) async fn checkin(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let (peer, member) = who(&request)?;
     app.rates.checkin.take(peer.agent, Instant::now()).map_err(too_often)?;
+    upgraded(&app, &peer, &member, request.headers()).await?;
     let held = body::read(request, &app, body::AGENT).await?;
     limits::scan(&held.text, &limits::Bounds::AGENT)?;
     let mut said: CheckIn =
@@ -59,6 +62,24 @@ fn who(request: &Request) -> Result<(AgentPeer, Member), ApiError> {
         (Some(peer), Some(member)) => Ok((peer.clone(), member.clone())),
         _ => Err(ApiError::new(StatusCode::UNAUTHORIZED, "only agents may come here")),
     }
+}
+
+/// Takes over the agent's version from its `User-Agent`, where that is another than it was.
+async fn upgraded(app: &App, peer: &AgentPeer, member: &Member, headers: &HeaderMap) -> Result<(), ApiError> {
+    let said = headers.get(header::USER_AGENT).and_then(|value| version(value.to_str().ok()?));
+    match said {
+        Some(said) if member.state == AgentState::Active && said != member.version => {
+            submit(app, peer.agent, Act::Upgraded { agent: peer.agent, version: said.to_owned() }).await.map(|_| ())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The version in `muster-agent/<version>`.
+fn version(user_agent: &str) -> Option<&str> {
+    let version = user_agent.strip_prefix("muster-agent/")?;
+    let right = |byte: u8| byte.is_ascii_alphanumeric() || b".-+~_".contains(&byte);
+    ((1..=VERSION_BYTES).contains(&version.len()) && version.bytes().all(right)).then_some(version)
 }
 
 /// What the collector holds after a check-in.
@@ -111,13 +132,19 @@ async fn report(app: &App, peer: &AgentPeer, member: &Member, said: &mut CheckIn
     Ok(told)
 }
 
-/// What is still wanted after all records: what one asked for may have come whole with a later one.
+/// What is still wanted after all records: what one asked for may have come whole with a later one. The roots tell
+/// that, but not of a failed section: those agree on its digest before its rows are there.
 fn wanted(mut want: Vec<String>, root: &Digest, seq: u64, said: &CheckIn) -> Vec<String> {
-    if *root == said.root {
-        return Vec::new();
-    }
     want.sort_unstable();
     want.dedup();
+    if *root == said.root {
+        let last = |name: &str| {
+            said.records.iter().rev().find_map(|record| record.sections.iter().find(|part| part.section == name))
+        };
+        let is_open = |part: &Part| part.state == Seen::Failed && part.rows() == Rows::Same;
+        want.retain(|name| name != ALL && last(name).is_none_or(is_open));
+        return want;
+    }
     if want.is_empty() && seq >= said.seq {
         want.push(ALL.to_owned());
     }
@@ -252,6 +279,15 @@ mod tests {
     }
 
     #[test]
+    fn a_version_is_read_from_our_own_user_agent_alone() {
+        assert_eq!(version("muster-agent/0.2.0-rc.1+7"), Some("0.2.0-rc.1+7"));
+        for other in ["muster-agent/", "curl/8", "muster-agent/1 2", "muster-agent/<b>"] {
+            assert_eq!(version(other), None, "{other}");
+        }
+        assert_eq!(version(&format!("muster-agent/{}", "9".repeat(65))), None);
+    }
+
+    #[test]
     fn what_came_whole_later_is_not_wanted_any_more() {
         let said = CheckIn {
             stream: Digest::default(),
@@ -262,9 +298,34 @@ mod tests {
             records: Vec::new(),
         };
         let want = || vec!["dpkg".to_owned(), "disks".to_owned(), "dpkg".to_owned()];
-        assert_eq!(wanted(want(), &Digest([1; 16]), 5, &said), Vec::<String>::new());
         assert_eq!(wanted(want(), &Digest([2; 16]), 5, &said), ["disks", "dpkg"]);
         assert_eq!(wanted(Vec::new(), &Digest([2; 16]), 5, &said), ["*"]);
+        // A failed section's rows are wanted although the roots agree, unless they came.
+        let part = |state, section: &str, put: Option<Vec<Item>>| Part {
+            section: section.into(),
+            state,
+            digest: Digest([3; 16]),
+            base: None,
+            put,
+            del: Vec::new(),
+            problems: Vec::new(),
+            truncated: false,
+        };
+        let rows = || Some(vec![Item::new("x", "a")]);
+        let after = |parts: Vec<Part>| {
+            let record =
+                |part| Record { seq: 5, at: shared::unit::At(0), root: said.root, sections: vec![part], gap: None };
+            let said = CheckIn { records: parts.into_iter().map(record).collect(), ..said.clone() };
+            wanted(want(), &Digest([1; 16]), 5, &said)
+        };
+        let disks = part(Seen::Seen, "disks", rows());
+        let (failed, came) = (part(Seen::Failed, "dpkg", None), part(Seen::Failed, "dpkg", rows()));
+        assert_eq!(after(vec![disks.clone(), failed.clone()]), ["dpkg"]);
+        assert_eq!(after(vec![disks.clone(), failed, came]), Vec::<String>::new());
+        assert_eq!(after(vec![disks.clone(), part(Seen::Seen, "dpkg", rows())]), Vec::<String>::new());
+        // It was asked for because a record before was lost.
+        assert_eq!(after(vec![disks]), ["dpkg"]);
+        assert_eq!(wanted(vec![ALL.to_owned()], &Digest([1; 16]), 5, &said), Vec::<String>::new());
         // More records are still to come.
         assert_eq!(wanted(Vec::new(), &Digest([2; 16]), 4, &said), Vec::<String>::new());
     }

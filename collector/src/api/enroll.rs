@@ -11,6 +11,7 @@ use super::{ApiError, App, body, input, limits};
 use crate::event::Actor;
 use crate::net::neighbourhood;
 use crate::pki::proof::{self, Requested};
+use crate::register::model::Cert;
 use crate::secret::{self, Prefix};
 use crate::store::Denied;
 use crate::work::{Act, Refusal, Reply, Work};
@@ -79,11 +80,11 @@ async fn recover(State(app): State<App>, request: Request) -> Result<Response, A
     let from = source(&request)?;
     let now = Instant::now();
     allowed(&app, from, now)?;
-    let answer = try_recover(&app, request).await;
+    let answer = try_recover(&app, from, request).await;
     Ok(settle(&app, from, now, answer))
 }
 
-async fn try_recover(app: &App, request: Request) -> Result<Response, ApiError> {
+async fn try_recover(app: &App, from: IpAddr, request: Request) -> Result<Response, ApiError> {
     let body: Recover = read(app, request).await?;
     let (requested, csr_der) = csr(&body.csr)?;
     let certificate = STANDARD.decode(&body.certificate).map_err(|_| ApiError::bad("certificate", "not base64"))?;
@@ -92,9 +93,10 @@ async fn try_recover(app: &App, request: Request) -> Result<Response, ApiError> 
     let Ok(shown) = proof::recovery(&app.authority, &certificate, &message, &signature) else { return Ok(refused()) };
     let act = Act::Recover {
         agent: shown.agent,
-        old: shown.fingerprint,
+        old: Cert { generation: shown.generation, fingerprint: shown.fingerprint, expires: shown.expires },
         generation: body.generation,
         fingerprint: requested.fingerprint.clone(),
+        source: from,
     };
     grant(app, Work::Act { actor: Actor::Agent(shown.agent), act }, &requested).await
 }

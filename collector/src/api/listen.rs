@@ -71,6 +71,8 @@ pub struct AgentPeer {
     pub agent: AgentId,
     /// SHA-256 of the public key, hexadecimal.
     pub fingerprint: String,
+    /// The certificate's generation; 0 where it does not say.
+    pub generation: u64,
     /// When the certificate ends.
     pub expires: At,
 }
@@ -234,6 +236,7 @@ async fn greet(tcp: TcpStream, guest: Guest, acceptor: TlsAcceptor, routes: Rout
                 address,
                 agent: shown.agent,
                 fingerprint: shown.fingerprint,
+                generation: shown.generation,
                 expires: shown.expires,
             })
         }

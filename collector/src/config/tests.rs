@@ -51,6 +51,10 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
         ("state_dir = \"x\"", "muster.toml: state_dir: must be an absolute path"),
         ("log = \"xml\"", "muster.toml: log: must be \"text\" or \"json\""),
         ("names = []", "muster.toml: names: must hold 1 to 64 host names or addresses"),
+        (
+            "names = [\"*.example.net\"]\nagent_url = \"https://a.example.net:8443\"",
+            "muster.toml: enroll_url: must be set where all `names` begin with *.",
+        ),
         ("names = [\"a b\"]", "muster.toml: names: \"a b\" is neither a host name nor an address"),
         (
             "agent_url = \"http://x\"",
@@ -71,6 +75,13 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
         let error = from(text).expect_err("refused");
         assert!(error.starts_with("muster.toml: ") && error.lines().count() == 1, "{error}");
     }
+}
+
+#[test]
+fn no_machine_is_sent_to_a_wildcard() {
+    let config = from("names = [\"*.example.net\", \"muster.example.net\"]").expect("settings");
+    assert_eq!(config.agent_url, "https://muster.example.net:8443");
+    assert_eq!(config.enroll_url, "https://muster.example.net:8444");
 }
 
 #[test]

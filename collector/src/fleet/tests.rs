@@ -59,7 +59,7 @@ fn a_commit_changes_what_the_next_request_sees() {
     let first = agent(1, AgentState::Active, "a", Some("b"));
     let fleet = loaded(&[(first.clone(), Some(At::from_secs(5)))], &[]);
     let member = fleet.member(first.id).expect("a member");
-    assert_eq!(["a", "b", "c"].map(|key| member.key(key)), [Key::Current, Key::Next, Key::Superseded]);
+    assert_eq!(["a", "b", "c"].map(|key| member.key(key)), [Key::Current, Key::Next, Key::Unknown]);
 
     let revoked = Agent { state: AgentState::Revoked, ..first.clone() };
     fleet.committed(&[Row::Agent(Box::new(revoked))]);

@@ -9,10 +9,8 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 use rustls::pki_types::CertificateDer;
-use shared::id::AgentId;
 use shared::unit::At;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Certificates are valid from a little before they are made, for machines whose clock is behind.
 const BACKDATE_S: i64 = 300;
@@ -44,21 +42,41 @@ pub fn root(name: &str, now: At) -> Result<zeroize::Zeroizing<String>, Error> {
     Ok(zeroize::Zeroizing::new(format!("{}{}", *zeroize::Zeroizing::new(key.serialize_pem()), certificate.pem())))
 }
 
-/// A certificate for an agent: its URI and nothing else, for clients only.
+/// The serial number of an agent's certificate begins with this, so that it is positive and as long as no other.
+const SERIAL_MARK: u8 = 1;
+
+/// A serial number that tells which of an agent's certificates it is: a register that was restored from a backup
+/// knows by it that an agent has a later one. 8 random bytes make it unique.
+fn serial(generation: u64, random: [u8; 8]) -> [u8; 17] {
+    let mut serial = [SERIAL_MARK; 17];
+    serial[1..9].copy_from_slice(&generation.to_be_bytes());
+    serial[9..].copy_from_slice(&random);
+    serial
+}
+
+/// The generation in a serial number; 0 where there is none.
+pub fn generation(serial: &[u8]) -> u64 {
+    match serial.split_first_chunk::<9>() {
+        Some(([SERIAL_MARK, generation @ ..], random)) if random.len() == 8 => u64::from_be_bytes(*generation),
+        _ => 0,
+    }
+}
+
+/// A certificate for an agent: its URI, its generation and nothing else, for clients only.
 ///
 /// # Errors
 /// [`Error::Sign`], [`Error::Randomness`].
 pub fn agent(
     ca: &Ca,
-    deployment: Uuid,
-    agent: AgentId,
+    uri: &str,
     key: &SubjectPublicKeyInfo,
+    generation: u64,
     now: At,
     expires: At,
 ) -> Result<String, Error> {
     let mut params = params("muster agent", now, expires)?;
-    let uri = super::proof::agent_uri(deployment, agent);
     params.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
+    params.serial_number = Some(SerialNumber::from_slice(&serial(generation, secret::random()?)));
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     Ok(params.signed_by(key, &ca.issuer)?.pem())
 }

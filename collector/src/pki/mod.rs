@@ -94,10 +94,12 @@ impl Authority {
         &self,
         agent: AgentId,
         key: &SubjectPublicKeyInfo,
+        generation: u64,
         now: At,
         expires: At,
     ) -> Result<String, Error> {
-        issue::agent(&self.0.agents, self.0.deployment, agent, key, now, expires)
+        let uri = proof::agent_uri(self.0.deployment, agent);
+        issue::agent(&self.0.agents, &uri, key, generation, now, expires)
     }
 
     /// The server CA, for its TLS certificate.

@@ -52,6 +52,8 @@ pub struct Shown {
     pub agent: AgentId,
     /// SHA-256 of its SubjectPublicKeyInfo, hexadecimal.
     pub fingerprint: String,
+    /// Which of the agent's certificates it is, from 1; 0 where it does not say.
+    pub generation: u64,
     /// When it ends.
     pub expires: At,
 }
@@ -103,6 +105,7 @@ pub fn certificate(der: &[u8], deployment: Uuid) -> Result<Shown, Unproven> {
     Ok(Shown {
         agent: id.parse().map_err(|_| Unproven::Foreign)?,
         fingerprint: fingerprint(parsed.public_key()),
+        generation: super::issue::generation(parsed.tbs_certificate.raw_serial()),
         expires: At::from_secs(parsed.validity().not_after.timestamp()),
     })
 }

@@ -40,7 +40,7 @@ fn only_the_public_key_of_a_request_is_used() {
 
     let now = clock::now();
     let expires = now.plus_secs(7 * 86_400);
-    let pem = authority.sign_agent(id(7), &requested.key, now, expires).expect("a certificate");
+    let pem = authority.sign_agent(id(7), &requested.key, 5, now, expires).expect("a certificate");
     let der = der(&pem);
     let (_, cert) = X509Certificate::from_der(&der).expect("a certificate");
     let names: Vec<String> =
@@ -55,9 +55,22 @@ fn only_the_public_key_of_a_request_is_used() {
     let shown = proof::certificate(&der, authority.deployment()).expect("an agent's certificate");
     assert_eq!(
         shown,
-        proof::Shown { agent: id(7), fingerprint: requested.fingerprint, expires: At::from_secs(expires.secs()) }
+        proof::Shown {
+            agent: id(7),
+            fingerprint: requested.fingerprint,
+            generation: 5,
+            expires: At::from_secs(expires.secs())
+        }
     );
     assert_eq!(proof::certificate(&der, Uuid::nil()), Err(Unproven::Foreign));
+}
+
+#[test]
+fn a_serial_without_a_generation_tells_none() {
+    assert_eq!(issue::generation(&[0x7f; 16]), 0);
+    assert_eq!(issue::generation(&[0x7f; 17]), 0);
+    assert_eq!(issue::generation(&[1; 18]), 0);
+    assert_eq!(issue::generation(&[]), 0);
 }
 
 #[test]
@@ -90,7 +103,7 @@ fn recovery_wants_a_certificate_of_ours_and_its_key() {
     let requested = proof::request(&csr(&old)).expect("a request");
     let long_ago = At::from_secs(1_600_000_000);
     let sign = |authority: &Authority| {
-        let pem = authority.sign_agent(id(7), &requested.key, long_ago, long_ago.plus_secs(60)).expect("signed");
+        let pem = authority.sign_agent(id(7), &requested.key, 3, long_ago, long_ago.plus_secs(60)).expect("signed");
         der(&pem)
     };
     let message = b"muster-recover-1\n3\n...";
@@ -103,8 +116,8 @@ fn recovery_wants_a_certificate_of_ours_and_its_key() {
     assert_eq!(proof::recovery(&ours, &sign(&ours), message, &wrong), Err(Unproven::Signature));
     assert_eq!(proof::recovery(&ours, &sign(&other), message, &signature), Err(Unproven::Foreign));
     // The other authority's key under our deployment's name.
-    let forged =
-        issue::agent(other.agents(), ours.deployment(), id(7), &requested.key, long_ago, long_ago.plus_secs(60));
+    let uri = proof::agent_uri(ours.deployment(), id(7));
+    let forged = issue::agent(other.agents(), &uri, &requested.key, 3, long_ago, long_ago.plus_secs(60));
     let forged = der(&forged.expect("signed"));
     assert_eq!(proof::recovery(&ours, &forged, message, &signature), Err(Unproven::Foreign));
 }
@@ -154,7 +167,7 @@ fn agents_are_judged_by_the_agent_root_alone() {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
     let requested = proof::request(&csr(&key)).expect("a request");
     let signed = |lifetime_s| {
-        let pem = authority.sign_agent(id(7), &requested.key, clock::now(), clock::now().plus_secs(lifetime_s));
+        let pem = authority.sign_agent(id(7), &requested.key, 1, clock::now(), clock::now().plus_secs(lifetime_s));
         der(&pem.expect("signed"))
     };
     assert!(verifier.verify_client_cert(&signed(60), &[], now).is_ok());

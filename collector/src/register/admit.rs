@@ -1,24 +1,20 @@
-//! How agents come in, and how they get their certificates: enrollment, approval, renewal, recovery.
+//! How agents come in, and how they get their certificates: enrollment, approval, renewal.
 //!
 //! What a certificate says and who signs it is not known here; a grant names the agent, the key and the end.
 //! Every reason to refuse an enrollment has one answer; the journal keeps the reason.
 
 use super::model::{Agent, AgentState, Cert, JoinToken};
+use super::recover::RECOVERY_S;
 use crate::event::{Actor, Event, Subject};
 use crate::net;
 use crate::work::{Context, Decision, Known, Refusal, Reply, Row};
 use shared::digest::Digest;
 use shared::id::{AgentId, JoinTokenId};
-use shared::unit::At;
 use std::net::IpAddr;
 use subtle::ConstantTimeEq;
 
 /// Seconds that an agent may wait for its approval: 7 days.
-const PENDING_S: i64 = 7 * 86_400;
-/// Seconds after the end of its certificate within which an agent may recover: 90 days.
-const RECOVERY_S: i64 = 90 * 86_400;
-/// How often an agent may recover before it has to join again.
-const RECOVERIES: u32 = 3;
+pub(super) const PENDING_S: i64 = 7 * 86_400;
 /// Characters of a name that a machine claims.
 const NAME_CHARS: usize = 255;
 
@@ -47,7 +43,7 @@ pub fn enroll(newcomer: &Newcomer<'_>, known: &Known, context: &mut Context) -> 
     let refuse = |why| {
         Err(Refusal::Enroll {
             why,
-            from: newcomer.source.to_string(),
+            from: newcomer.source,
             name: newcomer.name.chars().take(NAME_CHARS).collect(),
             token: token.map(|token| token.id),
         })
@@ -60,7 +56,7 @@ pub fn enroll(newcomer: &Newcomer<'_>, known: &Known, context: &mut Context) -> 
         return refuse("token revoked");
     }
     if let Some(agent) = &known.enrolled {
-        return again(agent, newcomer, context.now).or_else(refuse);
+        return again(agent, newcomer, token, context).or_else(refuse);
     }
     if context.now >= token.expires {
         return refuse("token expired");
@@ -75,14 +71,38 @@ pub fn enroll(newcomer: &Newcomer<'_>, known: &Known, context: &mut Context) -> 
 }
 
 /// The same token and key: the same identity, and no second use.
-fn again(agent: &Agent, newcomer: &Newcomer<'_>, now: At) -> Result<Decision, &'static str> {
+fn again(
+    agent: &Agent,
+    newcomer: &Newcomer<'_>,
+    token: &JoinToken,
+    context: &Context,
+) -> Result<Decision, &'static str> {
+    let now = context.now;
     match (agent.state, &agent.current) {
-        (AgentState::Pending, _) if now.secs_since(agent.enrolled) > PENDING_S => Err("waited too long for approval"),
-        (AgentState::Pending, _) => Ok(Decision::new(Reply::Pending { agent: agent.id })),
-        (AgentState::Active, Some(cert)) if cert.fingerprint == newcomer.fingerprint => {
+        (AgentState::Pending, None) if now.secs_since(agent.enrolled) > PENDING_S => {
+            Err("waited too long for approval")
+        }
+        (AgentState::Pending, None) => Ok(Decision::new(Reply::Pending { agent: agent.id })),
+        (AgentState::Active, Some(cert)) if cert.fingerprint != newcomer.fingerprint => {
+            Err("the agent has another key by now")
+        }
+        (AgentState::Active, Some(cert)) if now < cert.expires => {
             Ok(Decision::new(Reply::Granted { agent: agent.id, cert: cert.clone(), new: false }))
         }
-        (AgentState::Active, _) => Err("the agent has another key by now"),
+        // It was approved and did not fetch its certificate in time.
+        (AgentState::Active, Some(cert)) if agent.stream.is_none() && now.secs_since(cert.expires) <= RECOVERY_S => {
+            let cert = Cert { expires: now.plus_secs(context.policy.certificate_s), ..cert.clone() };
+            let mut decision = Decision::new(Reply::Granted { agent: agent.id, cert: cert.clone(), new: false });
+            let event = Event::AgentRenewed {
+                generation: cert.generation,
+                fingerprint: cert.fingerprint.clone(),
+                expires: cert.expires,
+            };
+            decision.tell(&Actor::Join(token.id), [Subject::Agent(agent.id)], event);
+            decision.keep(Row::Agent(Box::new(Agent { rev: agent.rev + 1, current: Some(cert), ..agent.clone() })));
+            Ok(decision)
+        }
+        (AgentState::Active, _) => Err("the agent's certificate has ended: it has to recover"),
         _ => Err("the agent may not speak"),
     }
 }
@@ -135,7 +155,7 @@ fn first_cert(fingerprint: &str, context: &Context) -> Cert {
     Cert { generation: 1, fingerprint: fingerprint.to_owned(), expires }
 }
 
-/// Lets a waiting agent in: its next try to enroll gets its certificate.
+/// Lets a waiting agent in: its next try to enroll or to recover gets its certificate.
 ///
 /// # Errors
 /// It does not wait, or shows another key than the admin saw.
@@ -143,10 +163,14 @@ pub fn approve(actor: &Actor, agent: &Agent, fingerprint: &str, context: &Contex
     if agent.state != AgentState::Pending {
         return Err(Refusal::Conflict(format!("agent {} does not wait for approval: it is {}", agent.id, agent.state)));
     }
-    if context.now.secs_since(agent.enrolled) > PENDING_S {
-        return Err(Refusal::Conflict(format!("agent {} waited for more than 7 days; it has to join again", agent.id)));
+    let until = match &agent.next {
+        Some(waiting) => waiting.expires,
+        None => agent.enrolled.plus_secs(PENDING_S),
+    };
+    if context.now > until {
+        return Err(Refusal::Conflict(format!("agent {} waited for more than 7 days; it has to ask again", agent.id)));
     }
-    if !fingerprint.eq_ignore_ascii_case(&agent.first_key) {
+    if !fingerprint.eq_ignore_ascii_case(agent.key()) {
         return Err(Refusal::invalid(
             "fingerprint",
             "not the key that this agent showed; compare with `muster-agent status` there",
@@ -154,11 +178,14 @@ pub fn approve(actor: &Actor, agent: &Agent, fingerprint: &str, context: &Contex
     }
     let mut decision = Decision::new(Reply::Done);
     decision.tell(actor, [Subject::Agent(agent.id)], Event::AgentApproved {});
+    let expires = context.now.plus_secs(context.policy.certificate_s);
     decision.keep(Row::Agent(Box::new(Agent {
         rev: agent.rev + 1,
         state: AgentState::Active,
         reason: String::new(),
-        current: Some(first_cert(&agent.first_key, context)),
+        current: agent.current.clone().or_else(|| Some(first_cert(&agent.first_key, context))),
+        next: agent.next.clone().map(|next| Cert { expires, ..next }),
+        recoveries: 0,
         ..agent.clone()
     })));
     Ok(decision)
@@ -183,48 +210,11 @@ pub fn renew(agent: &Agent, fingerprint: &str, context: &Context) -> Result<Deci
         fingerprint: cert.fingerprint.clone(),
         expires: cert.expires,
     };
-    Ok(grant(agent, cert, agent.recoveries, event))
-}
-
-/// Takes an agent back whose certificate has ended; it proved that it has that certificate's key.
-///
-/// # Errors
-/// [`Refusal::Enroll`] for whoever has to join again; a conflict while the certificate is still good.
-pub fn recover(
-    agent: &Agent,
-    old: &str,
-    generation: u64,
-    fingerprint: &str,
-    context: &Context,
-) -> Result<Decision, Refusal> {
-    let refuse = |why| {
-        Err(Refusal::Enroll { why, from: agent.source.clone(), name: agent.name.clone(), token: Some(agent.token) })
-    };
-    let Ok(current) = speaking(agent) else { return refuse("recovery: the agent may not speak") };
-    let held = [agent.next.as_ref(), Some(current)].into_iter().flatten().find(|cert| cert.fingerprint == old);
-    let Some(held) = held else { return refuse("recovery: that certificate was superseded") };
-    if held.generation != generation {
-        return refuse("recovery: another generation");
-    }
-    if context.now < held.expires {
-        return Err(Refusal::Conflict("the certificate is still good: renew it on the agents' port".to_owned()));
-    }
-    if context.now.secs_since(held.expires) > RECOVERY_S {
-        return refuse("recovery: away for more than 90 days");
-    }
-    if let Some(next) = agent.next.as_ref().filter(|next| next.fingerprint == fingerprint) {
-        return Ok(Decision::new(Reply::Granted { agent: agent.id, cert: next.clone(), new: false }));
-    }
-    if agent.recoveries >= RECOVERIES {
-        return refuse("recovery: recovered too often");
-    }
-    let cert = next_cert(held, fingerprint, context);
-    let event = Event::AgentRecovered {
-        generation: cert.generation,
-        fingerprint: cert.fingerprint.clone(),
-        expires: cert.expires,
-    };
-    Ok(grant(agent, cert, agent.recoveries + 1, event))
+    // Agents renew at half of a certificate's life, a tenth earlier or later. One that does is back for good; one
+    // that renews at once after it recovered has shown nothing yet.
+    let left_s = current.expires.secs_since(context.now);
+    let in_time = left_s.saturating_mul(5) <= context.policy.certificate_s.saturating_mul(3);
+    Ok(grant(agent, cert, if in_time { 0 } else { agent.recoveries }, event))
 }
 
 /// The agent used the certificate that it was handed last: the one before is good no more.
@@ -245,19 +235,19 @@ pub fn promote(agent: &Agent) -> Result<Decision, Refusal> {
 }
 
 /// The certificate of an agent that may have another.
-fn speaking(agent: &Agent) -> Result<&Cert, Refusal> {
+pub(super) fn speaking(agent: &Agent) -> Result<&Cert, Refusal> {
     match (agent.state, &agent.current) {
         (AgentState::Active | AgentState::Quarantined, Some(cert)) => Ok(cert),
         (state, _) => Err(Refusal::Barred(state.name())),
     }
 }
 
-fn next_cert(held: &Cert, fingerprint: &str, context: &Context) -> Cert {
+pub(super) fn next_cert(held: &Cert, fingerprint: &str, context: &Context) -> Cert {
     let expires = context.now.plus_secs(context.policy.certificate_s);
     Cert { generation: held.generation + 1, fingerprint: fingerprint.to_owned(), expires }
 }
 
-fn grant(agent: &Agent, cert: Cert, recoveries: u32, event: Event) -> Decision {
+pub(super) fn grant(agent: &Agent, cert: Cert, recoveries: u32, event: Event) -> Decision {
     let mut decision = Decision::new(Reply::Granted { agent: agent.id, cert: cert.clone(), new: true });
     decision.tell(&Actor::Agent(agent.id), [Subject::Agent(agent.id)], event);
     decision.keep(Row::Agent(Box::new(Agent { rev: agent.rev + 1, next: Some(cert), recoveries, ..agent.clone() })));

@@ -25,6 +25,8 @@ pub(super) struct Round<'a> {
     /// Heads of all sections of the asset, as they are after the round.
     heads: BTreeMap<String, Section>,
     want: BTreeSet<String>,
+    /// Records before this one never arrived, and what they told may have been asked for.
+    has_gap: bool,
 }
 
 impl<'a> Round<'a> {
@@ -46,6 +48,7 @@ impl<'a> Round<'a> {
             outcomes,
             heads: known.sections.clone(),
             want: BTreeSet::new(),
+            has_gap: false,
         }
     }
 
@@ -93,17 +96,18 @@ impl<'a> Round<'a> {
     /// Records that never arrived: told by the agent, or seen by a hole in `seq`.
     fn lost(&mut self) {
         let record = &self.report.record;
-        let follows = self.agent.stream.is_none() || self.agent.stream != Some(self.report.stream);
+        let is_new = self.agent.stream.is_none() || self.agent.stream != Some(self.report.stream);
         let hole = record.seq.saturating_sub(self.agent.seq.saturating_add(1));
         let gap = match &record.gap {
             Some(gap) => gap.clone(),
-            None if !follows && hole > 0 => {
+            None if !is_new && hole > 0 => {
                 Gap { records: hole, from: record.at, to: record.at, reason: "unexplained".to_owned() }
             }
             None => return,
         };
         let subjects: Vec<Subject> =
             [Subject::Agent(self.agent.id)].into_iter().chain(self.agent.asset.map(Subject::Asset)).collect();
+        self.has_gap = true;
         self.tell(subjects, Event::ReportsLost { gap });
     }
 
@@ -176,7 +180,7 @@ impl<'a> Round<'a> {
             return None;
         }
         let interval_s = i64::from(self.context.policy.settings.checkin_s);
-        match identity::newcomer(told.unwrap_or(&[]), self.known, interval_s, self.context.now) {
+        match identity::newcomer(told.unwrap_or(&[]), self.agent, self.known, interval_s, self.context.now) {
             Newcomer::Is { asset, score, why } => {
                 self.bind(asset, score, &why);
                 None
@@ -200,7 +204,7 @@ impl<'a> Round<'a> {
         if let Some((old, _)) = &candidate.agent {
             let subjects = [Subject::Asset(asset), Subject::Agent(old.id)];
             self.tell(subjects, Event::AssetReimaged { was: old.id, why: why.to_owned() });
-            if old.state == AgentState::Active {
+            if matches!(old.state, AgentState::Active | AgentState::Pending) {
                 self.tell([Subject::Agent(old.id), Subject::Asset(asset)], Event::AgentSuperseded { by: agent });
                 self.decision.keep(Row::Agent(Box::new(Agent {
                     rev: old.rev + 1,
@@ -297,6 +301,10 @@ impl<'a> Round<'a> {
                     head
                 }
                 Outcome::Head(head) => head,
+                Outcome::Asked(head) => {
+                    self.want.insert(name.clone());
+                    head
+                }
                 Outcome::Rows(head, change) => {
                     if !first {
                         events.extend(told(name, change, asset));
@@ -384,7 +392,10 @@ impl<'a> Round<'a> {
             record: self.report.hash,
             root,
             goodbye: None,
-            reason: if self.report.moved { self.agent.reason.clone() } else { String::new() },
+            reason: match self.report.moved || asset.is_none() {
+                true => self.agent.reason.clone(),
+                false => String::new(),
+            },
             ..self.agent.clone()
         }
     }
@@ -399,6 +410,9 @@ impl<'a> Round<'a> {
         if !bound {
             let next = self.spoke(asset.or(self.agent.asset), root);
             self.decision.keep(Row::Agent(Box::new(next)));
+        }
+        if self.has_gap {
+            self.want.extend(self.heads.values().filter(|head| sync::is_open(head)).map(|head| head.name.clone()));
         }
         if self.want.is_empty() && root != self.report.record.root {
             self.want.insert("*".to_owned());

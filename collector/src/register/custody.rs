@@ -1,6 +1,6 @@
 //! What becomes of an agent that is in: goodbye, quarantine, a person's decision about it, revocation.
 
-use super::model::{Agent, AgentState, Custody, CustodyStep};
+use super::model::{Agent, AgentState, Asset, Custody, CustodyStep};
 use super::{health, quarantine};
 use crate::event::{Actor, Event, Subject};
 use crate::work::{Context, Decision, Known, Refusal, Reply, Resolution, Row};
@@ -73,6 +73,24 @@ pub fn beat(agent: &Agent, known: &Known, context: &Context) -> Result<Decision,
     Ok(decision)
 }
 
+/// The agent says that it is of another version than it was.
+///
+/// # Errors
+/// [`Refusal::Barred`]: nothing that it says is taken.
+pub fn upgraded(agent: &Agent, version: &str) -> Result<Decision, Refusal> {
+    if agent.state != AgentState::Active {
+        return Err(Refusal::Barred(agent.state.name()));
+    }
+    let mut decision = Decision::new(Reply::Done);
+    if agent.version != version {
+        let event = Event::AgentUpgraded { from: agent.version.clone(), to: version.to_owned() };
+        decision.tell(&Actor::Agent(agent.id), about(agent), event);
+        let next = Agent { rev: agent.rev + 1, version: version.to_owned(), ..agent.clone() };
+        decision.keep(Row::Agent(Box::new(next)));
+    }
+    Ok(decision)
+}
+
 /// The agent never speaks again.
 ///
 /// # Errors
@@ -98,13 +116,21 @@ fn ended(agent: &Agent, how: &str, reason: &str) -> Custody {
 /// A person decides what a quarantined agent is.
 ///
 /// # Errors
-/// It is not quarantined, or no reason is given.
-pub fn resolve(actor: &Actor, agent: &Agent, how: Resolution, reason: &str) -> Result<Decision, Refusal> {
+/// It is not quarantined, no reason is given, or another agent speaks for the asset that it is to keep.
+pub fn resolve(
+    actor: &Actor,
+    agent: &Agent,
+    how: Resolution,
+    reason: &str,
+    known: &Known,
+    context: &Context,
+) -> Result<Decision, Refusal> {
     let reason = given(reason)?;
     if agent.state != AgentState::Quarantined {
         return Err(Refusal::Conflict(format!("agent {} is not quarantined: it is {}", agent.id, agent.state)));
     }
     let mut decision = Decision::new(Reply::Done);
+    let speaker = speaker(agent, how, known, context)?;
     let word = match how {
         Resolution::Keep => "keep",
         Resolution::Split => "split",
@@ -140,7 +166,36 @@ pub fn resolve(actor: &Actor, agent: &Agent, how: Resolution, reason: &str) -> R
     };
     decision.keep(Row::Agent(Box::new(next)));
     decision.custody.push(ended(agent, word, reason));
+    if let Some(asset) = speaker {
+        if how == Resolution::Keep {
+            let event = Event::AgentBound { agent: agent.id, why: "a person kept it".to_owned(), score: 0 };
+            decision.tell(actor, about(agent), event);
+        }
+        decision.keep(Row::Asset(Box::new(asset)));
+    }
     Ok(decision)
+}
+
+/// The agent's asset, where another or none is to speak for it from now on. Of agents that may speak at most
+/// one speaks for an asset: each compares what it holds with its own last record alone.
+fn speaker(agent: &Agent, how: Resolution, known: &Known, context: &Context) -> Result<Option<Asset>, Refusal> {
+    let Some(own) = known.own.as_ref().filter(|own| agent.asset == Some(own.asset.id)) else { return Ok(None) };
+    let next = |agent| Asset { rev: own.asset.rev + 1, updated: context.now, agent, ..own.asset.clone() };
+    let is_its_own = own.asset.agent == Some(agent.id);
+    match how {
+        Resolution::Keep if is_its_own => Ok(None),
+        Resolution::Keep => match &own.agent {
+            Some((other, _)) if matches!(other.state, AgentState::Active | AgentState::Pending) => {
+                Err(Refusal::Conflict(format!(
+                    "agent {} is {} and speaks for asset {}: revoke it before, or split this one",
+                    other.id, other.state, own.asset.id
+                )))
+            }
+            _ => Ok(Some(next(Some(agent.id)))),
+        },
+        Resolution::Split if is_its_own => Ok(Some(next(None))),
+        Resolution::Split | Resolution::Reenroll => Ok(None),
+    }
 }
 
 fn revoked(agent: &Agent, reason: &str) -> Agent {
@@ -158,3 +213,6 @@ fn given(reason: &str) -> Result<&str, Refusal> {
     }
     Ok(reason)
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,17 +112,18 @@ pub fn own(told: &[Evidence], own: &Candidate, known: &Known) -> (Own, Vec<Confl
 
 /// Strong identifiers that were not known of this asset before and that others have.
 fn claims(weighed: &Weighed, held: &[Evidence], all: &[Evidence]) -> Vec<Conflict> {
-    let known: BTreeSet<String> =
-        held.iter().chain(all).map(|one| format!("{} {}", one.kind, score::canonical(one))).collect();
-    let is_new = |text: &str| {
-        let told = weighed.usable.iter().find(|one| format!("{} {}", one.kind, one.value) == text);
-        told.is_some_and(|one| !known.contains(&format!("{} {}", one.kind, score::canonical(one))))
-    };
+    let known: BTreeSet<(Kind, String)> = held.iter().chain(all).map(score::named).collect();
+    let new: BTreeSet<String> = weighed
+        .usable
+        .iter()
+        .filter(|one| !known.contains(&score::named(one)))
+        .map(|one| format!("{} {}", one.kind, one.value))
+        .collect();
     let conflict = |line: &Line| {
         let new: Vec<&str> = line
             .agrees
             .iter()
-            .filter(|(text, worth)| *worth >= MATCH && is_new(text))
+            .filter(|(text, worth)| *worth >= MATCH && new.contains(text))
             .map(|(text, _)| text.as_str())
             .collect();
         (!new.is_empty()).then(|| Conflict { other: line.asset, evidence: new.join(", "), why: line.why.clone() })
@@ -147,11 +148,15 @@ fn same_machine(told: &[Evidence], held: &[Evidence]) -> Option<String> {
 }
 
 /// Judges the evidence of a key that speaks for no asset yet.
-pub fn newcomer(told: &[Evidence], known: &Known, interval_s: i64, now: At) -> Newcomer {
+pub fn newcomer(told: &[Evidence], agent: &Agent, known: &Known, interval_s: i64, now: At) -> Newcomer {
     let weighed = weigh(told, &known.candidates, None, &known.holders);
-    let fits: Vec<&Line> =
-        weighed.lines.iter().filter(|line| line.score >= MATCH && line.contradicts.is_empty()).collect();
     let candidate = |line: &Line| known.candidates.iter().find(|candidate| candidate.asset.id == line.asset);
+    let parted = |line: &&Line| candidate(line).is_some_and(|candidate| is_parted(agent, candidate));
+    let fits: Vec<&Line> = weighed
+        .lines
+        .iter()
+        .filter(|line| line.score >= MATCH && line.contradicts.is_empty() && !parted(line))
+        .collect();
     let mut blocked = None;
     if let [line] = fits.as_slice() {
         match candidate(line).map_or(Err("it is not there".to_owned()), |one| is_free(one, interval_s, now)) {
@@ -163,6 +168,7 @@ pub fn newcomer(told: &[Evidence], known: &Known, interval_s: i64, now: At) -> N
     }
     let reason = |line: &Line| match (&blocked, fits.len()) {
         _ if !line.contradicts.is_empty() => line.why.clone(),
+        _ if parted(&line) => format!("{}; but a person said that this agent is another machine", line.why),
         (Some(why), _) => format!("{}; but {why}", line.why),
         (None, count) => format!("{}; but {count} assets match", line.why),
     };
@@ -191,6 +197,15 @@ pub fn newcomer(told: &[Evidence], known: &Known, interval_s: i64, now: At) -> N
 fn name(asset: AssetId, known: &Known) -> &str {
     let candidate = known.candidates.iter().find(|candidate| candidate.asset.id == asset);
     candidate.map_or("an asset", |candidate| candidate.asset.title())
+}
+
+/// Whether a person may have split this agent from the asset: then it never takes it back by itself. Assets
+/// without an agent come from splits alone.
+fn is_parted(agent: &Agent, candidate: &Candidate) -> bool {
+    match &candidate.agent {
+        Some((other, _)) => other.id == agent.id,
+        None => agent.is_split(),
+    }
 }
 
 /// Whether another agent may take this asset over, and why.

@@ -10,7 +10,8 @@
 //! | [`diff`], [`brief`], [`observe`] | what changed, in words and columns |
 //! | [`health`] | where faults stand |
 //! | [`quarantine`] | what happens to a key that two machines use |
-//! | [`admit`], [`custody`] | how agents come in, get certificates, and go |
+//! | [`admit`], [`recover`], [`custody`] | how agents come in, get certificates, find back, and go |
+//! | [`refused`] | how often strangers may write into the journal that they were refused |
 //! | [`tokens`], [`edit`] | what people make, end and declare |
 //! | [`presence`] | how lately an asset was heard |
 
@@ -28,6 +29,8 @@ pub mod observe;
 pub mod packages;
 pub mod presence;
 pub mod quarantine;
+pub mod recover;
+pub mod refused;
 pub mod report;
 pub mod score;
 pub mod sync;
@@ -57,9 +60,10 @@ pub fn needs(actor: &Actor, act: &Act) -> Needs {
         Act::Renew { agent, .. }
         | Act::NextUsed { agent }
         | Act::Recover { agent, .. }
+        | Act::Upgraded { agent, .. }
         | Act::Goodbye { agent, .. }
         | Act::Approve { agent, .. } => of_agent(*agent),
-        Act::Forked { agent, .. } => {
+        Act::Forked { agent, .. } | Act::Unknown { agent, .. } => {
             Needs { quarantine: Some(When::Always), recent_events: report::RECENT_EVENTS, ..of_agent(*agent) }
         }
         Act::Revoke { agent, .. } | Act::Resolve { agent, .. } => {
@@ -92,14 +96,17 @@ pub fn decide(actor: &Actor, act: &Act, known: &Known, context: &mut Context) ->
         Act::Approve { agent: id, fingerprint } => admit::approve(actor, agent(id)?, fingerprint, context),
         Act::Renew { agent: id, fingerprint } => admit::renew(agent(id)?, fingerprint, context),
         Act::NextUsed { agent: id } => admit::promote(agent(id)?),
-        Act::Recover { agent: id, old, generation, fingerprint } => {
-            admit::recover(agent(id)?, old, *generation, fingerprint, context)
+        Act::Recover { agent: id, old, generation, fingerprint, source } => {
+            let asks = recover::Asks { old, generation: *generation, fingerprint, source: *source };
+            recover::recover(agent(id)?, &asks, context)
         }
         Act::Forked { agent: id, detail } => custody::forked(agent(id)?, detail, known),
+        Act::Unknown { agent: id, cert, source } => recover::unknown(agent(id)?, cert, *source, known),
+        Act::Upgraded { agent: id, version } => custody::upgraded(agent(id)?, version),
         Act::Beat { agent: id } => custody::beat(agent(id)?, known, context),
         Act::Goodbye { agent: id, why } => custody::goodbye(agent(id)?, *why),
         Act::Revoke { agent: id, reason } => custody::revoke(actor, agent(id)?, reason),
-        Act::Resolve { agent: id, how, reason } => custody::resolve(actor, agent(id)?, *how, reason),
+        Act::Resolve { agent: id, how, reason } => custody::resolve(actor, agent(id)?, *how, reason, known, context),
         Act::CreateJoinToken { token } => tokens::create_join(actor, token),
         Act::RevokeJoinToken { token: id } => {
             let token = known.join_token.as_ref().ok_or_else(|| Refusal::NotFound(format!("join token {id}")))?;

@@ -45,7 +45,7 @@ pub(crate) use names;
 names! {
     /// Whether an agent may speak. Read on every request.
     AgentState {
-        /// Waits for an admin's approval; has no certificate.
+        /// Waits for an admin's approval; has no certificate that is good.
         Pending = "pending",
         /// Speaks.
         Active = "active",
@@ -142,11 +142,12 @@ pub struct Agent {
     pub rev: u64,
     /// Whether it may speak.
     pub state: AgentState,
-    /// Why it is in that state, for people; when active, why a person kept it, until it no longer says that it moved, else empty.
+    /// Why it is in that state, for people; when active, why a person kept or split it, until it no longer says
+    /// that it moved and has an asset, else empty.
     pub reason: String,
     /// What the machine called itself when it enrolled.
     pub name: String,
-    /// The agent's version.
+    /// The agent's version, as it said last.
     pub version: String,
     /// The join token it came with.
     pub token: JoinTokenId,
@@ -158,11 +159,12 @@ pub struct Agent {
     pub enrolled: At,
     /// The key it enrolled with (fingerprint): the same token and key give the same identity again.
     pub first_key: String,
-    /// The certificate in use; none while pending.
+    /// The certificate in use; none before the first.
     pub current: Option<Cert>,
-    /// The certificate that was handed out and not used yet.
+    /// The certificate that was handed out and not used yet; while a recovery waits for approval, the key that
+    /// asked, and until when it waits.
     pub next: Option<Cert>,
-    /// How often it was recovered after its certificate had ended.
+    /// How often it was recovered after its certificate had ended, since it last renewed in time.
     pub recoveries: u32,
     /// The asset it speaks for.
     pub asset: Option<AssetId>,
@@ -176,6 +178,24 @@ pub struct Agent {
     pub root: Digest,
     /// The last goodbye, until it is heard again.
     pub goodbye: Option<Goodbye>,
+}
+
+impl Agent {
+    /// Whether a person said that it speaks for another machine than it did, and it has not spoken since.
+    pub fn is_split(&self) -> bool {
+        self.state == AgentState::Active && self.asset.is_none() && !self.reason.is_empty()
+    }
+
+    /// The key that it is known by: while it waits for approval the one that is to be approved.
+    pub fn key(&self) -> &str {
+        let cert = if self.state == AgentState::Pending { self.next.as_ref() } else { self.current.as_ref() };
+        cert.map_or(&self.first_key, |cert| &cert.fingerprint)
+    }
+
+    /// The highest generation of the certificates that it was given, as far as is known.
+    pub fn generation(&self) -> u64 {
+        [&self.current, &self.next].into_iter().flatten().map(|cert| cert.generation).max().unwrap_or(0)
+    }
 }
 
 /// One thing in the register.

@@ -35,8 +35,8 @@ pub struct Packages {
     upgraded: Vec<(String, String, String)>,
 }
 
-/// What a part makes of the packages held; `None` if a row that it deletes is not there, or a key comes
-/// twice.
+/// What a part makes of the packages held; `None` if only a digest was told, or a key comes twice. A
+/// row that it deletes need not be there: the digest judges the result.
 pub fn change(part: &Part, held: Option<&Software>) -> Option<Packages> {
     let none = Software::default();
     let held = held.unwrap_or(&none);

@@ -12,7 +12,7 @@
 
 use super::apply::Round;
 use super::model::{Agent, AgentState};
-use super::{identity, quarantine};
+use super::{identity, quarantine, sync};
 use crate::work::{self, Context, Decision, Known, Needs, Refusal, Reply, Report, When};
 use shared::checkin::{Part, Record, Rows};
 use shared::evidence::{self, Evidence};
@@ -91,7 +91,8 @@ pub fn decide(report: &Report, known: &Known, context: &mut Context) -> Result<D
         return Ok(quarantine::hold(report, agent, decision));
     }
     if is_stale(report, agent)? {
-        return Ok(Decision::new(Reply::Report { root: agent.root, seq: agent.seq, want: Vec::new(), stale: true }));
+        let want = sync::asked(&report.record.sections, &known.sections).map(str::to_owned).collect();
+        return Ok(Decision::new(Reply::Report { root: agent.root, seq: agent.seq, want, stale: true }));
     }
     Round::new(report, agent, known, context).run()
 }

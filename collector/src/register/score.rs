@@ -85,59 +85,87 @@ pub struct Contradiction {
 
 /// Where two sets of usable identifiers contradict each other.
 pub fn contradictions(told: &[Evidence], held: &[Evidence]) -> Vec<Contradiction> {
-    let differs = |kind: &Kind| {
-        let (a, b) = (values(told, *kind), values(held, *kind));
-        !a.is_empty() && !b.is_empty() && a.is_disjoint(&b)
-    };
     let first = |evidence: &[Evidence], kind: Kind| {
         evidence.iter().find(|one| one.kind == kind).map(|one| one.value.clone()).unwrap_or_default()
     };
-    LASTING
-        .into_iter()
-        .filter(differs)
+    differing(told, held)
         .map(|kind| Contradiction { kind: kind.name().to_owned(), held: first(held, kind), told: first(told, kind) })
         .collect()
+}
+
+/// The kinds by which two sets of usable identifiers cannot be of one machine.
+fn differing(told: &[Evidence], held: &[Evidence]) -> impl Iterator<Item = Kind> {
+    LASTING.into_iter().filter(|kind| {
+        let (a, b) = (values(told, *kind), values(held, *kind));
+        !a.is_empty() && !b.is_empty() && a.is_disjoint(&b)
+    })
 }
 
 /// Identifiers that both have, each with what it counts. A disk has a WWN and a serial and is still one
 /// disk: of the two only the kind with more matches counts.
 pub fn matches(told: &[Evidence], held: &[Evidence]) -> Vec<(Evidence, u32)> {
-    let theirs: BTreeSet<(Kind, String)> = held.iter().map(|one| (one.kind, canonical(one))).collect();
-    let common: Vec<&Evidence> = told.iter().filter(|one| theirs.contains(&(one.kind, canonical(one)))).collect();
+    let theirs: BTreeSet<(Kind, String)> = held.iter().map(named).collect();
+    let common: Vec<&Evidence> = told.iter().filter(|one| theirs.contains(&named(one))).collect();
     let count = |kind: Kind| common.iter().filter(|one| one.kind == kind).count();
     let idle = if count(Kind::DiskWwn) >= count(Kind::DiskSerial) { Kind::DiskSerial } else { Kind::DiskWwn };
     let worth = |kind: Kind| if kind == idle { 0 } else { weight(kind) };
     common.into_iter().map(|one| (one.clone(), worth(one.kind))).collect()
 }
 
-/// Whether an identifier is junk that only this fleet could tell: at least three assets hold it that
-/// contradict each other by other strong identifiers.
-pub fn learned(
-    evidence: &Evidence,
-    candidates: &[Candidate],
-    own: Option<&Candidate>,
-    holders: &BTreeMap<Evidence, u64>,
-) -> bool {
-    let told: u64 = holders.iter().filter(|(one, _)| same(one, evidence)).map(|(_, count)| *count).sum();
-    if told < LEARNED as u64 {
-        return false;
-    }
-    let mut apart: Vec<Vec<Evidence>> = Vec::new();
-    for candidate in candidates.iter().chain(own) {
-        if !candidate.evidence.iter().any(|one| same(one, evidence)) {
-            continue;
-        }
-        let others: Vec<Evidence> =
-            usable(&candidate.evidence).into_iter().filter(|one| one.kind != evidence.kind).collect();
-        if apart.iter().all(|held| !contradictions(&others, held).is_empty()) {
-            apart.push(others);
-        }
-    }
-    apart.len() >= LEARNED
+/// What the fleet says about identifiers: how many assets hold each, and which of the known holders contradict
+/// each other. Everything is looked at once, however many identifiers are asked about.
+struct Crowd {
+    /// How many assets hold an identifier, in whatever form.
+    holders: BTreeMap<(Kind, String), u64>,
+    /// All identifiers of each asset.
+    assets: Vec<BTreeSet<(Kind, String)>>,
+    /// By which kinds two of those assets, by their places, contradict each other.
+    apart: BTreeMap<(usize, usize), BTreeSet<Kind>>,
 }
 
-fn same(a: &Evidence, b: &Evidence) -> bool {
-    a.kind == b.kind && canonical(a) == canonical(b)
+impl Crowd {
+    fn new(candidates: &[Candidate], own: Option<&Candidate>, holders: &BTreeMap<Evidence, u64>) -> Crowd {
+        let mut crowd = Crowd { holders: BTreeMap::new(), assets: Vec::new(), apart: BTreeMap::new() };
+        for (one, count) in holders {
+            *crowd.holders.entry(named(one)).or_default() += count;
+        }
+        if crowd.holders.values().all(|count| *count < LEARNED as u64) {
+            return crowd;
+        }
+        let all: Vec<&Candidate> = candidates.iter().chain(own).collect();
+        let good: Vec<Vec<Evidence>> = all.iter().map(|one| usable(&one.evidence)).collect();
+        for (b, held) in good.iter().enumerate() {
+            for (a, told) in good.iter().enumerate().take(b) {
+                crowd.apart.insert((a, b), differing(told, held).collect());
+            }
+        }
+        crowd.assets = all.iter().map(|one| one.evidence.iter().map(named).collect()).collect();
+        crowd
+    }
+
+    /// Whether an identifier is junk that only this fleet could tell: at least three assets hold it that
+    /// contradict each other by other strong identifiers.
+    fn learned(&self, evidence: &Evidence) -> bool {
+        let name = named(evidence);
+        if self.holders.get(&name).is_none_or(|count| *count < LEARNED as u64) {
+            return false;
+        }
+        let differ = |a: usize, b: usize| {
+            self.apart.get(&(a, b)).is_some_and(|kinds| kinds.iter().any(|kind| *kind != evidence.kind))
+        };
+        let mut apart: Vec<usize> = Vec::new();
+        for (b, _) in self.assets.iter().enumerate().filter(|(_, held)| held.contains(&name)) {
+            if apart.iter().all(|a| differ(*a, b)) {
+                apart.push(b);
+            }
+        }
+        apart.len() >= LEARNED
+    }
+}
+
+/// An identifier as it is compared.
+pub fn named(evidence: &Evidence) -> (Kind, String) {
+    (evidence.kind, canonical(evidence))
 }
 
 /// How one asset compares with what was told.
@@ -175,8 +203,8 @@ pub fn weigh(
 ) -> Weighed {
     let mut junk: Vec<(Evidence, &'static str)> =
         told.iter().filter_map(|one| junk::why(one).map(|why| (one.clone(), why))).collect();
-    let (bad, good): (Vec<Evidence>, Vec<Evidence>) =
-        usable(told).into_iter().partition(|one| learned(one, candidates, own, holders));
+    let crowd = Crowd::new(candidates, own, holders);
+    let (bad, good): (Vec<Evidence>, Vec<Evidence>) = usable(told).into_iter().partition(|one| crowd.learned(one));
     junk.extend(bad.into_iter().map(|one| (one, "learned: assets that are different machines have it")));
     let mut lines: Vec<Line> = candidates.iter().map(|candidate| line(&good, told, candidate)).collect();
     lines.retain(|line| !line.agrees.is_empty());
@@ -221,3 +249,6 @@ pub fn differ(contradicts: &[Contradiction]) -> String {
         contradicts.iter().map(|one| format!("{} was {} and is {}", one.kind, one.held, one.told)).collect();
     each.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,18 @@
 //! One part of a record against what is held of its section. A part is applied only if what comes out has
 //! the digest that the agent said; all else is wanted whole.
 //!
-//! - *Whole* rows replace what is held. A *delta* is applied only to its base, only if every row that it
-//!   deletes is there, and only if the result has its digest.
+//! - *Whole* rows replace what is held. A *delta* is applied only to its base, and only if the
+//!   result has its digest; that it deletes a row which is not there does not matter, because two deltas folded
+//!   into one may do so.
 //! - *Same* tells a digest alone: the section is as held, or it is wanted.
-//! - A *failed* section keeps its rows. What the agent counts it with may be another digest (it lost its
-//!   state, or never saw the section); that digest is remembered in `held`, so that the roots can agree.
+//! - A *failed* section keeps its rows. What the agent counts it with may be another digest: that digest is
+//!   remembered in `held`, so that the roots can agree, and the rows behind it (the record that told them was
+//!   lost) are asked for. Once for each digest, and again where its record is repeated or others were lost, so
+//!   that an agent which no longer has them is not asked for ever. One that never saw the section, or lost its state, counts it as
+//!   empty: it is not asked, and what is held stays.
+//! - Problems and `truncated` explain a section and are in no digest, so that no agent sends a section again
+//!   because it stumbles over another file. They come with every part; when a record is lost that told nothing
+//!   but them, people see the ones before until the section is told again.
 //! - A part by which more than half of a section's rows vanish is held back once, and the section is wanted
 //!   whole: if it comes again without them, it is applied. So a half-read section wipes nothing, and a real
 //!   clear-out arrives one exchange later. Readings and evidence are exempt: the first have their own
@@ -20,6 +27,7 @@ use shared::checkin::{Part, Rows, State};
 use shared::digest::{self, Digest};
 use shared::unit::At;
 use shared::{evidence, health, limit, software};
+use std::collections::BTreeMap;
 
 /// Sections with fewer rows may lose any number of them without a second look.
 const DROP_ROWS: u64 = 8;
@@ -29,6 +37,8 @@ const DROP_ROWS: u64 = 8;
 pub enum Outcome {
     /// The rows stay; the head is as given.
     Head(Section),
+    /// The same, and the rows that the agent saw last are wanted.
+    Asked(Section),
     /// The rows change.
     Rows(Section, Change),
     /// A big drop: held back until it is confirmed. Rows now, and rows that would be left.
@@ -116,7 +126,29 @@ fn failed(part: &Part, head: Option<&Section>, known: &Known, now: At) -> Outcom
         return Outcome::Rows(after(part, head, part.digest, rows, now), change);
     }
     let kept = after(part, head, digest, rows, now);
-    Outcome::Head(Section { held: (part.digest != digest).then_some(part.digest), ..kept })
+    let held = (part.digest != digest).then_some(part.digest);
+    let known = held.is_none() || head.is_some_and(|head| head.state == State::Failed && head.held == held);
+    let kept = Section { held, ..kept };
+    if known || is_empty(part.digest) { Outcome::Head(kept) } else { Outcome::Asked(kept) }
+}
+
+/// Failed sections of a record that was taken already whose rows are still not held: the answer that asked for
+/// them may have been lost.
+pub fn asked<'a>(parts: &'a [Part], heads: &BTreeMap<String, Section>) -> impl Iterator<Item = &'a str> {
+    let open = |part: &&Part| {
+        let head = heads.get(&part.section).filter(|head| is_open(head));
+        part.state == State::Failed && head.is_some_and(|head| head.held == Some(part.digest))
+    };
+    parts.iter().filter(open).map(|part| part.section.as_str())
+}
+
+/// Whether a failed section's rows, as the agent saw them last, are not held.
+pub fn is_open(head: &Section) -> bool {
+    head.state == State::Failed && head.held.is_some_and(|digest| !is_empty(digest))
+}
+
+fn is_empty(digest: Digest) -> bool {
+    digest == digest::section_of([])
 }
 
 fn seen(part: &Part, head: Option<&Section>, known: &Known, now: At) -> Outcome {

@@ -188,6 +188,18 @@ impl World {
     }
 
     pub(crate) fn apply(&mut self, decision: Decision) -> Reply {
+        let mut once = BTreeSet::new();
+        for row in &decision.rows {
+            let name = match row {
+                Row::Agent(agent) => agent.id.to_string(),
+                Row::Asset(asset) => asset.id.to_string(),
+                Row::Ticket(ticket) => ticket.id.to_string(),
+                Row::JoinToken(token) => token.id.to_string(),
+                Row::ApiToken(token) => token.id.to_string(),
+                _ => continue,
+            };
+            assert!(once.insert(name), "two rows of one thing would race each other: {row:?}");
+        }
         for row in decision.rows {
             self.keep(row);
         }
@@ -329,6 +341,11 @@ impl Machine {
     pub(crate) fn forget(&mut self, section: &str) {
         self.truth.remove(section);
         self.told.remove(section);
+    }
+
+    /// The rows of a section as they were told last.
+    pub(crate) fn last(&self, section: &str) -> Option<&Items> {
+        self.told.get(section).map(|(_, rows)| rows)
     }
 
     pub(crate) fn root(&self) -> Digest {

@@ -16,6 +16,7 @@ pub(super) async fn open(
     keyring: &Arc<Keyring>,
 ) -> Result<(Store, oneshot::Receiver<String>), Failure> {
     let path = config.state_dir.join(super::DATABASE);
+    let started = clock::now();
     let (say_down, down) = oneshot::channel();
     let (told_fleet, told_keyring, asked_fleet) = (fleet.clone(), keyring.clone(), fleet.clone());
     let options = Options::new(&path, clock::now)
@@ -25,7 +26,8 @@ pub(super) async fn open(
             told_fleet.committed(rows);
             told_keyring.committed(rows);
         })
-        .heard(move |agent| asked_fleet.heard(agent))
+        // While the collector was down nobody could be heard: silence counts from its start.
+        .heard(move |agent| asked_fleet.heard(agent).max(Some(started)))
         .on_down(move |why| {
             // Nobody listens any more where the process is stopping already.
             let _ = say_down.send(why);
@@ -41,4 +43,84 @@ pub(super) async fn open(
     fleet.load(&agents, &waiting);
     keyring.load(tokens);
     Ok((store, down))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Actor;
+    use crate::register::model::{AgentState, JoinToken};
+    use crate::register::testing::{Machine, laptop};
+    use crate::work::{Act, Reply, Work};
+    use shared::id::{AgentId, JoinTokenId};
+    use shared::unit::At;
+    use std::collections::BTreeMap;
+
+    async fn enrolled(store: &Store, key: &str, now: At) -> AgentId {
+        let id = JoinTokenId(uuid::Uuid::from_bytes(crate::secret::random().expect("randomness")));
+        let (revoked, approve, cidr) = (false, false, None);
+        let token = JoinToken {
+            id,
+            rev: 1,
+            hash: [7; 32],
+            created: now,
+            creator: "local:0".into(),
+            expires: now.plus_secs(600),
+            uses: 1,
+            used: 0,
+            cidr,
+            approve,
+            labels: BTreeMap::new(),
+            revoked,
+        };
+        let create = Act::CreateJoinToken { token: Box::new(token) };
+        store.submit(Work::Act { actor: Actor::Local(0), act: create }).await.expect("a token");
+        let act = Act::Enroll {
+            token: id,
+            hash: [7; 32],
+            fingerprint: key.into(),
+            name: "host".into(),
+            version: "0.1.0".into(),
+            source: "192.0.2.1".parse().expect("an address"),
+        };
+        let reply = store.submit(Work::Act { actor: Actor::Join(id), act }).await.expect("enrolled");
+        let Reply::Granted { agent, .. } = reply else { panic!("granted: {reply:?}") };
+        agent
+    }
+
+    async fn settle(store: &Store, machine: &mut Machine, now: At) {
+        loop {
+            let record = machine.record(now);
+            let reply = store.submit(machine.report(&record)).await.expect("taken");
+            let Reply::Report { want, .. } = reply else { panic!("a report's answer: {reply:?}") };
+            if want.is_empty() {
+                return;
+            }
+            machine.want(&want);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_outage_of_the_collector_is_no_silence_of_the_agents() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = format!("state_dir = \"{0}\"\nadmin_socket = \"{0}/admin.sock\"", folder.path().display());
+        let config = crate::config::parse(&text, "test", |_| None).expect("settings");
+        let yesterday = clock::now().plus_secs(-86_400);
+        let path = folder.path().join(super::super::DATABASE);
+        let store = Store::open(Options::new(&path, move || yesterday).floor_bytes(0)).expect("a store");
+        let first = enrolled(&store, "first", yesterday).await;
+        let mut machine = laptop(first, 1);
+        settle(&store, &mut machine, yesterday).await;
+        store.close().await;
+        drop(store);
+
+        let (fleet, keyring) = (Arc::new(Fleet::default()), Arc::new(Keyring::default()));
+        let (store, _down) = open(&config, &fleet, &keyring).await.expect("opened");
+        let second = enrolled(&store, "second", clock::now()).await;
+        settle(&store, &mut machine.wiped(second), clock::now()).await;
+        let of = |agent| fleet.member(agent).map(|member| (member.state, member.asset)).expect("a member");
+        assert_eq!(of(first).0, AgentState::Active);
+        assert_ne!(of(first).1, of(second).1, "the first agent had no chance to be heard");
+        store.close().await;
+    }
 }

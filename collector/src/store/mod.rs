@@ -110,7 +110,7 @@ impl Options {
         self
     }
 
-    /// Tells when an agent was last heard, where that is later than what was flushed. Must be quick.
+    /// Tells since when an agent's silence counts, where that is later than what was flushed. Must be quick.
     #[must_use]
     pub fn heard(mut self, heard: impl Fn(AgentId) -> Option<At> + Send + Sync + 'static) -> Options {
         self.outside.heard = Arc::new(heard);

@@ -14,7 +14,8 @@ use super::table::software::Dictionary;
 use super::{Denied, apply};
 use crate::decide::{decide, needs};
 use crate::event::Actor;
-use crate::work::{Context, Decision, Fresh, Known, Policy, Refusal, Reply, Row, Work};
+use crate::register::refused::Refused;
+use crate::work::{Context, Decision, Draft, Fresh, Known, Policy, Refusal, Reply, Row, Work};
 use shared::id::{AgentId, CauseId};
 use shared::unit::At;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -68,7 +69,7 @@ pub struct Outside {
     pub policy: Policy,
     /// Called with the rows of a commit, after it and before anyone is answered.
     pub committed: Arc<Committed>,
-    /// When an agent was last heard, if that is known better than from the table.
+    /// Since when an agent's silence counts, if that is known better than from the table.
     pub heard: Arc<dyn Fn(AgentId) -> Option<At> + Send + Sync>,
 }
 
@@ -81,6 +82,7 @@ pub struct Writer<E> {
     pub head: watch::Sender<u64>,
     dictionary: Dictionary,
     journal: Journal,
+    refused: Refused,
 }
 
 /// A job that was done within the transaction, and what its asker will be told.
@@ -120,7 +122,16 @@ impl<E: Engine> Writer<E> {
     ) -> Result<Writer<E>, Error> {
         let journal = Journal::open(&mut engine)?;
         head.send_replace(journal.head());
-        Ok(Writer { engine, outside, floor, gauge, head, dictionary: Dictionary::default(), journal })
+        Ok(Writer {
+            engine,
+            outside,
+            floor,
+            gauge,
+            head,
+            dictionary: Dictionary::default(),
+            journal,
+            refused: Refused::default(),
+        })
     }
 
     /// Works until it is told to stop.
@@ -184,7 +195,10 @@ impl<E: Engine> Writer<E> {
         let mut failed = self.engine.begin().err();
         for job in batch {
             match job {
-                Job::Stop => {}
+                Job::Stop => {
+                    let counted = self.refused.all();
+                    failed = failed.or_else(|| self.tell(&counted).err());
+                }
                 Job::Seen(seen, asker) => {
                     answers.push(Answer::Seen(asker));
                     if failed.is_none() {
@@ -214,9 +228,22 @@ impl<E: Engine> Writer<E> {
         if let Some(error) = failed {
             return Err(error);
         }
+        let counted = self.refused.due((self.outside.clock)());
+        self.tell(&counted)?;
         let head = self.journal.write(&mut self.engine)?;
         self.engine.commit()?;
         Ok(head)
+    }
+
+    /// Journals what no work asked for.
+    fn tell(&mut self, drafts: &[Draft]) -> Result<(), Error> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        let now = (self.outside.clock)();
+        let cause = CauseId(Fresh::new(now, (self.outside.seed)()).uuid());
+        let mut names = Names { engine: &mut self.engine, known: &Known::default(), rows: &[] };
+        self.journal.tell(now, cause, drafts, &mut names)
     }
 
     fn seen(&mut self, seen: &[(AgentId, At)]) -> Result<(), Error> {
@@ -240,8 +267,9 @@ impl<E: Engine> Writer<E> {
                 Ok(Err(refusal)) => {
                     self.engine.rollback_work()?;
                     let cause = CauseId(Fresh::new(now, seed).uuid());
+                    let refused = self.refused.note(&refusal, now);
                     let mut names = Names { engine: &mut self.engine, known: &Known::default(), rows: &[] };
-                    self.journal.tell(now, cause, refusal.journal().as_slice(), &mut names)?;
+                    self.journal.tell(now, cause, refused.as_slice(), &mut names)?;
                     return Ok(Err(Denied::Refused(refusal)));
                 }
                 Err(error) if error.is_fatal() || error == Error::Full => return Err(error),

@@ -84,10 +84,13 @@ fn number(event: &Event) -> usize {
         Event::TicketCommented { .. } => 38,
         Event::LinkAdded { .. } => 39,
         Event::LinkRemoved { .. } => 40,
+        Event::AgentRecoveryPending { .. } => 41,
+        Event::AgentCertificateAdopted { .. } => 42,
+        Event::AgentUpgraded { .. } => 43,
     }
 }
 
-const KINDS: usize = 41;
+const KINDS: usize = 44;
 
 fn changed(field: &str, from: Option<&str>, to: Option<&str>) -> Vec<Changed> {
     vec![Changed { field: field.into(), from: from.map(Into::into), to: to.map(Into::into) }]
@@ -161,10 +164,7 @@ fn of_agents() -> Vec<(Event, &'static str)> {
             "join token created for 1 agent, to be approved",
         ),
         (Event::JoinTokenRevoked {}, "join token revoked"),
-        (
-            Event::EnrollRefused { why: "token expired".into(), source: "192.0.2.7".into(), name: "build-07".into() },
-            "enrollment of build-07 from 192.0.2.7 refused: token expired",
-        ),
+        (refused("192.0.2.7", 1), "enrollment of build-07 from 192.0.2.7 refused: token expired"),
         (
             Event::ApiTokenCreated { name: "cmdb".into(), scopes: vec!["assets:read".into()], expires },
             "API token cmdb created: assets:read",
@@ -207,6 +207,29 @@ fn of_agents() -> Vec<(Event, &'static str)> {
             Event::ReportsLost { gap: Gap { records: 3, from: At(0), to: At(0), reason: "quota".into() } },
             "3 records lost before they were sent: quota",
         ),
+    ]
+}
+
+fn refused(source: &str, count: u64) -> Event {
+    Event::EnrollRefused { why: "token expired".into(), source: source.into(), name: "build-07".into(), count }
+}
+
+fn of_keys() -> Vec<(Event, &'static str)> {
+    let fingerprint = String::from("f");
+    vec![
+        (
+            refused("192.0.2.0/24", 7),
+            "7 more enrollments from 192.0.2.0/24 refused: token expired; the last of build-07",
+        ),
+        (
+            Event::AgentRecoveryPending { fingerprint: fingerprint.clone(), recoveries: 3 },
+            "agent of build-07 recovered 3 times in a row, waits for approval",
+        ),
+        (
+            Event::AgentCertificateAdopted { generation: 4, fingerprint, expires: At(0) },
+            "agent of build-07 showed certificate 4, later than the register knew: adopted",
+        ),
+        (Event::AgentUpgraded { from: "0.1.0".into(), to: "0.2.0".into() }, "agent of build-07: version 0.1.0 → 0.2.0"),
     ]
 }
 
@@ -318,7 +341,7 @@ fn of_the_desk() -> Vec<(Event, &'static str)> {
 
 #[test]
 fn every_kind_of_event_is_one_line_without_ids() {
-    let samples: Vec<_> = [of_agents(), of_assets(), of_sections(), of_the_desk()].concat();
+    let samples: Vec<_> = [of_agents(), of_keys(), of_assets(), of_sections(), of_the_desk()].concat();
     let kinds: BTreeSet<usize> = samples.iter().map(|(event, _)| number(event)).collect();
     assert_eq!(kinds, (0..KINDS).collect(), "a kind without a sample");
     for (event, expected) in samples {

@@ -1,30 +1,30 @@
 //! What people, tools and agents may ask for. Words only: what is allowed, the rules say.
 
 use crate::desk::model::{End, Kind, Rel};
-use crate::register::model::{ApiToken, Declared, JoinToken};
+use crate::register::model::{ApiToken, Cert, Declared, JoinToken};
 use shared::checkin::Goodbye;
 use shared::id::{AgentId, ApiTokenId, AssetId, JoinTokenId, LinkId, TicketId};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// What people, tools and agents may ask for, other than reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
     /// An agent comes with a join token. The secret was hashed, the request's signature verified.
-    Enroll {
-        token: JoinTokenId,
-        hash: [u8; 32],
-        fingerprint: String,
-        name: String,
-        version: String,
-        source: std::net::IpAddr,
-    },
+    Enroll { token: JoinTokenId, hash: [u8; 32], fingerprint: String, name: String, version: String, source: IpAddr },
     /// An agent asks for a certificate with a new key.
     Renew { agent: AgentId, fingerprint: String },
     /// An agent used the certificate that it was handed last.
     NextUsed { agent: AgentId },
     /// An agent whose certificate ended proves that it has the key, and asks for a new one.
-    Recover { agent: AgentId, old: String, generation: u64, fingerprint: String },
-    /// An agent used a certificate that was superseded: two machines share one state.
+    /// `old` is what its certificate says, `generation` what itself says.
+    Recover { agent: AgentId, old: Cert, generation: u64, fingerprint: String, source: IpAddr },
+    /// An agent used a certificate of our CA that is neither of those it is known to have: an earlier one, or
+    /// one that was given out after the backup which the register was restored from.
+    Unknown { agent: AgentId, cert: Cert, source: IpAddr },
+    /// An agent says that it is of this version.
+    Upgraded { agent: AgentId, version: String },
+    /// An agent shows that two machines share one state.
     Forked { agent: AgentId, detail: String },
     /// An agent says that all is as its last record said: counts for faults that wait to hold or to pass.
     /// Submitted only for agents that have such faults; other beats touch no table.

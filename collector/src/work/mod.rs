@@ -22,6 +22,7 @@ use shared::fact::Item;
 use shared::id::{AgentId, ApiTokenId, AssetId, JoinTokenId, LinkId, TicketId};
 use shared::unit::At;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// One thing to be decided and applied as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,8 +306,8 @@ impl Decision {
     }
 }
 
-/// Why a work is not done. Nothing of it is kept, except that a refusal may be journalled
-/// ([`Refusal::journal`]).
+/// Why a work is not done. Nothing of it is kept, except that refused enrollments are journalled
+/// ([`Refused`](crate::register::refused::Refused)).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// 404.
@@ -353,7 +354,7 @@ pub enum Refusal {
         /// The reason that the journal keeps.
         why: &'static str,
         /// From where.
-        from: String,
+        from: IpAddr,
         /// The name it claimed.
         name: String,
         /// The token, if there is one of that id.
@@ -371,13 +372,5 @@ impl Refusal {
     /// An input that is not right: which field, what is wrong and what would be right.
     pub fn invalid(field: impl Into<String>, why: impl Into<String>) -> Refusal {
         Refusal::Invalid { field: field.into(), why: why.into() }
-    }
-
-    /// What the journal keeps of a refusal, if anything: a refused enrollment and its reason.
-    pub fn journal(&self) -> Option<Draft> {
-        let Refusal::Enroll { why, from, name, token } = self else { return None };
-        let event = Event::EnrollRefused { why: (*why).to_owned(), source: from.clone(), name: name.clone() };
-        let subjects = token.iter().map(|id| Subject::JoinToken(*id)).collect();
-        Some(Draft { actor: Actor::Rule("enroll"), subjects, event })
     }
 }

@@ -1,7 +1,10 @@
 //! The agents' port: who gets in, and what ends it.
 
 use crate::house::{House, beat, csr, key};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use collector::clock;
+use collector::pki::proof;
 use collector::work::Act;
 use rcgen::CertificateParams;
 use serde_json::{Value, json};
@@ -76,6 +79,44 @@ async fn a_superseded_certificate_means_two_machines() {
     assert_eq!(member.state.name(), "quarantined");
     // Quarantined ones are still listened to.
     assert_eq!(renewed.get(&settings).send().await.expect("an answer").status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_register_takes_certificates_from_after_its_backup() {
+    let house = House::open("").await;
+    let agent = house.agent().await;
+    let id = agent.id.parse().expect("an id");
+    // What the collector gave out and forgot when it was restored: generation 2 for one agent, and one by a stranger.
+    let next = key();
+    let requested = proof::request(&STANDARD.decode(csr(&next)).expect("base64")).expect("a request");
+    let sign = |house: &House| {
+        let end = clock::now().plus_secs(86_400);
+        house.running.app.authority.sign_agent(id, &requested.key, 2, clock::now(), end).expect("signed")
+    };
+    let other = House::open("").await;
+    let settings = house.agents("/v1/settings");
+    assert!(house.client(&sign(&other), &next).get(&settings).send().await.is_err());
+    let member = || house.running.app.fleet.member(id).expect("a member");
+    assert_eq!((member().state.name(), member().generation), ("active", 1));
+
+    let renewed = house.client(&sign(&house), &next);
+    assert_eq!(renewed.get(&settings).send().await.expect("an answer").status(), 200);
+    assert_eq!((member().state.name(), member().generation), ("active", 2));
+    // The one before it is a copy's.
+    assert_eq!(agent.check_in(&house, &beat()).await.status(), 403);
+    assert_eq!(member().state.name(), "quarantined");
+    assert_eq!(renewed.get(&settings).send().await.expect("an answer").status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_follows_an_upgrade() {
+    let house = House::open("").await;
+    let agent = house.agent().await;
+    let url = house.agents("/v1/checkin");
+    let said = agent.client.post(&url).header("user-agent", "muster-agent/0.2.0").json(&beat());
+    assert_eq!(said.send().await.expect("an answer").status(), 200);
+    let member = house.running.app.fleet.member(agent.id.parse().expect("an id")).expect("a member");
+    assert_eq!(member.version, "0.2.0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -178,3 +178,29 @@ fn an_id_that_every_image_has_is_no_machine_id() {
         assert_eq!(keys(&find(&sections(vec![]), &files)), [""; 0], "{bad}");
     }
 }
+
+#[test]
+fn a_shelf_of_disks_crowds_out_no_serial() {
+    let disk = |n: u32| Disk {
+        name: format!("sd{n}"),
+        wwn: Some(format!("naa.5000c500{n:08x}")),
+        model: Some("ST18000".into()),
+        serial: Some(format!("ZR{n:06}")),
+        bus: Some("sas".into()),
+        ..Disk::default()
+    };
+    let mut sections = laptop();
+    let disks = (0..200).map(|n| disk(n).into()).collect();
+    sections.insert("disks".into(), seal("disks", Ok(Found { items: disks, problems: Vec::new() })));
+    let mut found = find(&sections, &Files::default());
+    let before: BTreeSet<String> = keys(&found).into_iter().map(str::to_owned).collect();
+    assert!(cut(&mut found));
+    assert_eq!((before.len() > 400, found.items.len(), found.problems.len()), (true, limit::rows(SECTION), 1));
+    let kept = |kind: &str| keys(&found).iter().filter(|key| key.starts_with(kind)).count();
+    let all = |kind: &str| before.iter().filter(|key| key.starts_with(kind)).count();
+    for kind in ["system_serial", "smbios_uuid", "board_serial", "chassis_serial", "module_serial", "permanent_mac"] {
+        assert_eq!((kept(kind), all(kind)), (1, 1), "{kind}");
+    }
+    assert_eq!(kept("disk_wwn"), 125);
+    assert!(!cut(&mut find(&laptop(), &Files::default())));
+}

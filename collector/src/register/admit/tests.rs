@@ -110,25 +110,23 @@ fn a_renewed_key_counts_once_it_was_used() {
 }
 
 #[test]
-fn recovery_is_for_expired_keys_and_not_for_ever() {
+fn an_approved_agent_that_fetches_late_gets_a_certificate_that_is_good() {
     let mut world = World::new();
-    let token = token(&mut world, |_| ());
-    let (agent, ..) = granted(enroll(&mut world, token, "k0"));
-    let recover =
-        |old: &str, generation, key: &str| Act::Recover { agent, old: old.into(), generation, fingerprint: key.into() };
-    assert!(matches!(world.act(recover("k0", 1, "k1")), Err(Refusal::Conflict(_))));
-    for round in 0..3_u64 {
-        world.later(8 * DAY_S);
-        let (old, new) = (format!("k{round}"), format!("k{}", round + 1));
-        assert_eq!(why(world.act(recover(&old, round, &new))), "recovery: another generation");
-        assert_eq!(granted(world.act(recover(&old, round + 1, &new))).1, round + 2);
-        world.act(Act::NextUsed { agent }).expect("promoted");
-    }
+    let token = token(&mut world, |token| token.approve = true);
+    let Ok(Reply::Pending { agent }) = enroll(&mut world, token, "k1") else { panic!("not pending") };
+    world.act(Act::Approve { agent, fingerprint: "k1".into() }).expect("approved");
     world.later(8 * DAY_S);
-    assert_eq!(why(world.act(recover("k3", 4, "k4"))), "recovery: recovered too often");
-    assert_eq!(why(world.act(recover("k0", 1, "k4"))), "recovery: that certificate was superseded");
-    world.later(100 * DAY_S);
-    assert_eq!(why(world.act(recover("k3", 4, "k4"))), "recovery: away for more than 90 days");
+    world.told();
+    let expires = granted(enroll(&mut world, token, "k1")).2;
+    assert_eq!(expires, world.now.plus_secs(7 * DAY_S));
+    assert_eq!(
+        (granted(enroll(&mut world, token, "k1")).2, world.kinds()),
+        (expires, vec!["agent_renewed".to_owned()])
+    );
+    // One that has spoken has to show its old key.
+    world.agents.get_mut(&agent).expect("there").stream = Some(shared::digest::Digest([1; 16]));
+    world.later(8 * DAY_S);
+    assert_eq!(why(enroll(&mut world, token, "k1")), "the agent's certificate has ended: it has to recover");
 }
 
 #[test]

@@ -54,6 +54,8 @@ struct Play {
     machine: Machine,
     sent: Vec<Record>,
     gap: Option<Gap>,
+    /// A record whose answer was lost: an agent sends it again before any other.
+    unanswered: Option<Record>,
     streams: u8,
 }
 
@@ -61,7 +63,7 @@ impl Play {
     fn new() -> Play {
         let mut world = World::new();
         let machine = laptop(world.enrolled("host-1"), 1);
-        Play { world, machine, sent: Vec::new(), gap: None, streams: 1 }
+        Play { world, machine, sent: Vec::new(), gap: None, unanswered: None, streams: 1 }
     }
 
     fn deliver(&mut self, record: &Record) -> Vec<String> {
@@ -70,6 +72,14 @@ impl Play {
         let Reply::Report { want, stale, .. } = answer else { panic!("a report's answer") };
         assert!(!stale || self.world.journal.len() == before, "a stale record made an event");
         want
+    }
+
+    /// Sends again what was not answered.
+    fn again(&mut self) {
+        if let Some(record) = self.unanswered.take() {
+            let want = self.deliver(&record);
+            self.machine.want(&want);
+        }
     }
 
     fn play(&mut self, step: &Step) {
@@ -81,11 +91,13 @@ impl Play {
             }
             Step::Put(name, key, value) => self.machine.put(NAMES[*name], row(*name, *key, *value)),
             Step::Tell { answered } => {
+                self.again();
                 let mut record = self.machine.record(self.world.now);
                 record.gap = self.gap.take();
                 let want = self.deliver(&record);
-                if *answered {
-                    self.machine.want(&want);
+                match answered {
+                    true => self.machine.want(&want),
+                    false => self.unanswered = Some(record.clone()),
                 }
                 self.sent.push(record);
             }
@@ -105,7 +117,7 @@ impl Play {
             Step::Forget => {
                 self.streams += 1;
                 self.machine.restart(self.streams);
-                (self.sent, self.gap) = (Vec::new(), None);
+                (self.sent, self.gap, self.unanswered) = (Vec::new(), None, None);
             }
             Step::Damage(name) => {
                 if let Some(asset) = self.world.agents[&self.machine.agent].asset {
@@ -118,6 +130,7 @@ impl Play {
 
     /// Everything works again: a few contacts later nothing is wanted.
     fn settle(&mut self) {
+        self.again();
         for _ in 0..8 {
             let record = self.machine.record(self.world.now);
             let want = self.deliver(&record);
@@ -143,6 +156,12 @@ proptest! {
         for (name, rows) in &play.machine.truth {
             let head = &play.world.sections[&(asset, name.clone())];
             let held = play.world.held(asset, name);
+            // Of what cannot be read the register has what the agent saw last, unless that lost it.
+            let seen = play.machine.last(name).filter(|rows| !rows.is_empty());
+            if let (None, Some(seen)) = (rows, seen) {
+                prop_assert_eq!(&held, seen, "{}", name);
+                prop_assert_eq!(head.held, None);
+            }
             if let Some(rows) = rows {
                 prop_assert_eq!(&held, rows, "{}", name);
                 prop_assert_eq!(head.digest, shared::digest::section_of(rows.values()));
@@ -150,4 +169,40 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn rows_behind_a_failed_section_are_asked_for_once() {
+    let mut play = Play::new();
+    play.machine.set("disks", [row(0, 1, 1)]);
+    play.settle();
+    let asset = play.world.asset_of(play.machine.agent);
+    play.machine.set("disks", [row(0, 2, 2)]);
+    play.machine.record(play.world.now);
+    play.machine.truth.insert("disks".into(), None);
+    let failed = play.machine.record(play.world.now);
+    assert_eq!(play.deliver(&failed), ["disks"]);
+    // The answer was lost, and the same record asks again.
+    assert_eq!(play.deliver(&failed), ["disks"]);
+    let mut helpless = play.machine.clone();
+    play.machine.want(&["disks".to_owned()]);
+    // The record with the rows is lost as well: that one is missing is seen, and they are asked for again.
+    play.machine.record(play.world.now);
+    let next = play.machine.record(play.world.now);
+    assert_eq!((next.sections.len(), play.deliver(&next)), (0, vec!["disks".to_owned()]));
+    play.machine.want(&["disks".to_owned()]);
+    play.settle();
+    assert_eq!(play.world.held(asset, "disks").into_keys().collect::<Vec<_>>(), ["2"]);
+    assert_eq!(play.world.sections[&(asset, "disks".to_owned())].held, None);
+
+    // An agent that has the rows no more says its digest again, and is left alone.
+    play.world.sections.entry((asset, "disks".to_owned())).and_modify(|head| {
+        (head.digest, head.held) = (shared::digest::section_of([&row(0, 1, 1)]), Some(failed.sections[0].digest));
+    });
+    helpless.seq = play.machine.seq;
+    helpless.want(&["*".to_owned()]);
+    let mut record = helpless.record(play.world.now);
+    record.sections.retain(|part| part.section == "disks");
+    assert_eq!(record.sections[0].put, None);
+    assert_eq!(play.deliver(&record), Vec::<String>::new());
 }

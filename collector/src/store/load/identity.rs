@@ -47,6 +47,9 @@ pub fn candidates(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> 
     found.sort();
     let mut ids: Vec<AssetId> = Vec::new();
     for (_, evidence) in found {
+        if ids.len() >= CANDIDATES {
+            break;
+        }
         let sql = Sql("select asset from evidence where kind = ?1 and value = ?2 order by asset limit ?3");
         let bound = i64::try_from(CANDIDATES + 1).unwrap_or(i64::MAX);
         let params: [Cell; 3] = [evidence.kind.name().into(), (&evidence.value).into(), bound.into()];

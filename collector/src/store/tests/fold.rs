@@ -295,7 +295,7 @@ fn folded(entries: &[Entry]) -> Present {
         let of = |kind: &str| entry.subjects.iter().find(|subject| subject.starts_with(kind)).cloned();
         let mut agent = |state: &str| drop(present.agents.insert(of("agent:").expect("an agent"), state.to_owned()));
         match &**event {
-            Event::AgentEnrolled { pending: true, .. } => agent("pending"),
+            Event::AgentEnrolled { pending: true, .. } | Event::AgentRecoveryPending { .. } => agent("pending"),
             Event::AgentEnrolled { .. } | Event::AgentApproved {} => agent("active"),
             Event::AgentQuarantined { .. } => agent("quarantined"),
             Event::AgentSuperseded { .. } => agent("superseded"),

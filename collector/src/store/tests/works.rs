@@ -176,3 +176,37 @@ async fn the_journal_tells_the_tables() {
     assert_eq!((folded.into_values().collect::<Vec<_>>(), opened.len()), (links, 3));
     store.close().await;
 }
+
+#[tokio::test]
+async fn strangers_do_not_fill_the_journal() {
+    let (_directory, path) = place();
+    let store = open_store(&path);
+    store.submit(create(1)).await.expect("a token");
+    let before = *store.head().borrow();
+    for n in 0..300_u32 {
+        let act = Act::Enroll {
+            token: join_token(1).id,
+            hash: [0; 32],
+            fingerprint: format!("key {n}"),
+            name: format!("host-{n}"),
+            version: "0.1.0".into(),
+            source: std::net::Ipv4Addr::from(0xC000_0200 + n % 200).into(),
+        };
+        let refused = store.submit(Work::Act { actor: Actor::Join(join_token(1).id), act }).await;
+        assert!(matches!(refused, Err(Denied::Refused(_))), "{refused:?}");
+    }
+    assert_eq!(*store.head().borrow(), before + 1);
+    store.close().await;
+    let store = open_store(&path);
+    assert_eq!(*store.head().borrow(), before + 2, "the others are counted in one event");
+    let told = store.read(|engine| read::events::list(engine, &EventFilter::default(), 500)).await.expect("events");
+    let told: Vec<Told> = told.into_iter().map(|entry| entry.event).collect();
+    let refused = Event::EnrollRefused {
+        why: "wrong secret".into(),
+        source: "192.0.2.0/24".into(),
+        name: "host-299".into(),
+        count: 299,
+    };
+    assert!(told.contains(&Told::Known(Box::new(refused))), "{told:?}");
+    store.close().await;
+}
