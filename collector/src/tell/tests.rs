@@ -243,6 +243,11 @@ fn of_assets() -> Vec<(Event, &'static str)> {
             Event::AssetMoved { from: Lifecycle::InStock, to: Lifecycle::Deployed, reason: "first report".into() },
             "in_stock → deployed: first report",
         ),
+    ]
+}
+
+fn of_sections() -> Vec<(Event, &'static str)> {
+    vec![
         (Event::ItemAdded { section: "disks".into(), item: disk("S1") }, "disk Samsung MZVL2512 S/N S1 added"),
         (Event::ItemRemoved { section: "disks".into(), item: disk("S1") }, "disk Samsung MZVL2512 S/N S1 removed"),
         (
@@ -313,7 +318,7 @@ fn of_the_desk() -> Vec<(Event, &'static str)> {
 
 #[test]
 fn every_kind_of_event_is_one_line_without_ids() {
-    let samples: Vec<_> = [of_agents(), of_assets(), of_the_desk()].concat();
+    let samples: Vec<_> = [of_agents(), of_assets(), of_sections(), of_the_desk()].concat();
     let kinds: BTreeSet<usize> = samples.iter().map(|(event, _)| number(event)).collect();
     assert_eq!(kinds, (0..KINDS).collect(), "a kind without a sample");
     for (event, expected) in samples {
