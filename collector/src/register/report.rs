@@ -36,6 +36,7 @@ pub fn needs(report: &Report) -> Needs {
         .flat_map(|part| part.put.iter().flatten())
         .filter_map(Evidence::from_item)
         .collect();
+    let proves = parts.iter().any(|part| part.section == evidence::SECTION && !matches!(part.rows(), Rows::Same));
     Needs {
         agent: Some(report.agent),
         sections,
@@ -44,7 +45,7 @@ pub fn needs(report: &Report) -> Needs {
         fault_tickets: true,
         recent_events: RECENT_EVENTS,
         links: true,
-        quarantine: Some(if report.moved || !told.is_empty() { When::Always } else { When::UnlessActive }),
+        quarantine: Some(if report.moved || proves { When::Always } else { When::UnlessActive }),
         only_with_faults: !parts.iter().any(|part| health::is_section(&part.section)),
         ..Needs::default()
     }
