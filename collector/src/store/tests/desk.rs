@@ -69,7 +69,7 @@ fn of_many_links_the_newest_of_each_kind_are_seen_and_a_pair_is_found_by_itself(
     let old = link(ticket, Rel::Relates, 2);
     let (done, answers) = batch(&mut writer, vec![Work::Act { actor: KIM, act: again(&old) }]);
     assert_eq!(done, Ok(()));
-    assert!(matches!(&answers[..], [Ok(Reply::Link(held))] if held.id == old.id), "{answers:?}");
+    assert!(matches!(&answers[..], [Ok(Reply::Link { link: held, new: false })] if held.id == old.id), "{answers:?}");
 }
 
 #[test]
