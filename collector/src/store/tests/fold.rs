@@ -381,7 +381,7 @@ fn journal(play: &Play) -> Vec<Entry> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 500, ..ProptestConfig::default() })]
 
     #[test]
     fn the_journal_folded_is_the_tables(steps in steps()) {
