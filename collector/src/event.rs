@@ -219,7 +219,7 @@ pub enum Event {
     FaultRaised { fault: Fault },
     /// A fault has passed.
     FaultCleared { fault: Fault },
-    /// A ticket was opened; as it was then.
+    /// A ticket was opened; as it was then, without its snapshot.
     TicketOpened { ticket: Box<Ticket> },
     /// A ticket moved along its process.
     TicketMoved { from: String, to: String, reason: String },
@@ -231,6 +231,13 @@ pub enum Event {
     LinkAdded { link: Link },
     /// A link was taken away.
     LinkRemoved { link: Link },
+}
+
+impl Event {
+    /// A ticket was opened. Its snapshot is left out: it holds events itself, and stands in the ticket for good.
+    pub fn opened(ticket: &Ticket) -> Event {
+        Event::TicketOpened { ticket: Box::new(Ticket { snapshot: None, ..ticket.clone() }) }
+    }
 }
 
 #[cfg(test)]
