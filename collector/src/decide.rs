@@ -4,19 +4,21 @@
 //! one transaction. Everything here is pure; a lost race is settled by deciding again.
 
 use crate::event::Actor;
-use crate::work::{Act, Context, Decision, Known, Needs, Refusal, Row, Work, once};
+use crate::work::{Act, Context, Decision, Known, Needs, Policy, Refusal, Row, Work, once};
 use crate::{desk, register};
 
 /// What must be known to decide a work.
-pub fn needs(work: &Work) -> Needs {
-    match work {
-        Work::Report(report) => register::report::needs(report),
+pub fn needs(work: &Work, policy: &Policy) -> Needs {
+    let needs = match work {
+        Work::Report(report) => register::report::needs(report, policy),
         Work::Act { actor, act } => act_needs(actor, act),
         Work::Once { once, actor, act } => {
             Needs { once: Some((actor.clone(), once.key.clone())), ..act_needs(actor, act) }
         }
         Work::Tick => desk::triage::tick_needs(),
-    }
+    };
+    // Of the tickets that an asset was ever linked with, only those matter that are open.
+    Needs { open_states: desk::process::open_states(), ..needs }
 }
 
 fn act_needs(actor: &Actor, act: &Act) -> Needs {

@@ -232,7 +232,7 @@ pub enum Event {
     FaultRaised { fault: Fault },
     /// A fault has passed.
     FaultCleared { fault: Fault },
-    /// A ticket was opened; as it was then.
+    /// A ticket was opened; as it was then, without its snapshot.
     TicketOpened { ticket: Box<Ticket> },
     /// A ticket moved along its process.
     TicketMoved { from: String, to: String, reason: String },
@@ -253,6 +253,13 @@ fn one() -> u64 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_one(count: &u64) -> bool {
     *count == 1
+}
+
+impl Event {
+    /// A ticket was opened. Its snapshot is left out: it holds events itself, and stands in the ticket for good.
+    pub fn opened(ticket: &Ticket) -> Event {
+        Event::TicketOpened { ticket: Box::new(Ticket { snapshot: None, ..ticket.clone() }) }
+    }
 }
 
 #[cfg(test)]

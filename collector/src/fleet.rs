@@ -101,7 +101,7 @@ pub struct Fleet {
 
 impl Fleet {
     /// Takes in what the database holds when the collector starts: every agent with when it was last heard, and
-    /// the faults that wait to hold or to pass.
+    /// the faults that wait to hold, to pass, or for an incident.
     pub fn load(&self, agents: &[(Agent, Option<At>)], waiting: &[Fault]) {
         let mut inner = self.write();
         for (agent, heard) in agents {
@@ -114,7 +114,7 @@ impl Fleet {
 
     /// Takes over what a commit wrote. Called by the store after the commit and before any answer.
     pub fn committed(&self, rows: &[Row]) {
-        if !rows.iter().any(|row| matches!(row, Row::Agent(_) | Row::Fault(_))) {
+        if !rows.iter().any(|row| matches!(row, Row::Agent(_) | Row::Fault(_) | Row::DropFault { .. })) {
             return;
         }
         let mut inner = self.write();
@@ -122,6 +122,7 @@ impl Fleet {
             match row {
                 Row::Agent(agent) => inner.agent(agent),
                 Row::Fault(fault) => inner.fault(fault),
+                Row::DropFault { asset, fingerprint } => inner.no_fault(*asset, fingerprint),
                 _ => {}
             }
         }
@@ -194,12 +195,24 @@ impl Inner {
     }
 
     fn fault(&mut self, fault: &Fault) {
-        if matches!(fault.state, FaultState::Pending | FaultState::Passing) {
+        let waits = match fault.state {
+            FaultState::Pending | FaultState::Passing => true,
+            // Why it has no incident may be over by the next beat.
+            FaultState::Raised => fault.ticket.is_none(),
+            FaultState::Cleared => false,
+        };
+        if waits {
             self.waiting.entry(fault.asset).or_default().insert(fault.fingerprint.clone());
-        } else if let Some(waiting) = self.waiting.get_mut(&fault.asset) {
-            waiting.remove(&fault.fingerprint);
+        } else {
+            self.no_fault(fault.asset, &fault.fingerprint);
+        }
+    }
+
+    fn no_fault(&mut self, asset: AssetId, fingerprint: &str) {
+        if let Some(waiting) = self.waiting.get_mut(&asset) {
+            waiting.remove(fingerprint);
             if waiting.is_empty() {
-                self.waiting.remove(&fault.asset);
+                self.waiting.remove(&asset);
             }
         }
     }

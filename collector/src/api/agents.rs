@@ -1,6 +1,6 @@
 //! `/v1/agents`: who reports, and whether it may.
 
-use super::auth::Principal;
+use super::auth::{Principal, Scope};
 use super::input::{Params, PathId, Post};
 use super::page::{Limit, Listed, known, page};
 use super::{ApiError, App, act};
@@ -174,7 +174,7 @@ struct Decided {
     reason: String,
 }
 
-/// Decides on a quarantined agent.
+/// Decides on a quarantined agent. `reenroll` revokes it and needs the scope `agents:revoke` too.
 #[utoipa::path(post, path = "/v1/agents/{id}/resolve", params(("id" = String, Path)), request_body = Decided,
     security(("token" = ["agents:approve"])), responses((status = 204)))]
 async fn resolve(
@@ -189,6 +189,9 @@ async fn resolve(
         "reenroll" => Resolution::Reenroll,
         _ => return Err(ApiError::invalid("how", "one of keep, split, reenroll")),
     };
+    if how == Resolution::Reenroll {
+        principal.must(Scope::AgentsRevoke)?;
+    }
     done(&app, principal, Act::Resolve { agent, how, reason: decided.reason }, once).await
 }
 

@@ -1,7 +1,7 @@
 //! `/v1/assets`: the register.
 
 use super::asset_views::{AssetView, DetailView, IdentityView, ItemView, PackageView, link_view};
-use super::auth::Principal;
+use super::auth::{Principal, Scope};
 use super::events::{EventView, event_view};
 use super::input::{Body, IfMatch, Params, PathId, etag};
 use super::page::{Limit, Listed, TimelineParams, known, moment, page, part, whole};
@@ -20,6 +20,7 @@ use crate::work::{Act, AssetEdit, Reply};
 use crate::{clock, seen};
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Deserializer};
 use shared::id::AssetId;
@@ -256,10 +257,11 @@ pub fn told<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> 
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
-/// Declares what no machine knows. With `If-Match`, only on the revision that the caller has seen.
+/// Declares what no machine knows. With `If-Match`, only on the revision that the caller has seen. Who may not read
+/// assets is answered 204 with the ETag alone.
 #[utoipa::path(patch, path = "/v1/assets/{id}", request_body = Edit,
     params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that was seen: 412 if the asset is another by now. Without it, whatever is there is changed.")),
-    security(("token" = ["assets:write"])), responses((status = 200, body = DetailView)))]
+    security(("token" = ["assets:write"])), responses((status = 200, body = DetailView), (status = 204)))]
 async fn patch(
     State(app): State<App>,
     principal: Principal,
@@ -268,10 +270,15 @@ async fn patch(
     Body(edit): Body<Edit>,
 ) -> Result<Response, ApiError> {
     let edit = AssetEdit { tag: edit.tag, owner: edit.owner, location: edit.location, criticality: edit.criticality };
-    let Reply::Asset(_) = act(&app, principal, Act::EditAsset { asset: id, rev, edit }, None).await? else {
+    let reads = principal.may(Scope::AssetsRead);
+    let Reply::Asset(asset) = act(&app, principal, Act::EditAsset { asset: id, rev, edit }, None).await? else {
         return Err(ApiError::not_found(format!("asset {id}")));
     };
-    show(State(app), PathId(id)).await
+    if reads {
+        show(State(app), PathId(id)).await
+    } else {
+        Ok((StatusCode::NO_CONTENT, etag(asset.rev)).into_response())
+    }
 }
 
 /// Which items.
@@ -343,16 +350,22 @@ async fn explain(State(app): State<App>, PathId(id): PathId<AssetId>) -> Result<
     Ok(Json(IdentityView::of(&own, identity::explain(&own, &known))))
 }
 
-/// What happened to an asset, the oldest first unless asked otherwise.
+/// What happened to an asset, the oldest first unless asked otherwise. Who may not read tickets sees of theirs only
+/// that something happened.
 #[utoipa::path(get, path = "/v1/assets/{id}/timeline", params(("id" = String, Path), TimelineParams),
     security(("token" = ["assets:read"])), responses((status = 200, body = Listed<EventView>)))]
 async fn timeline(
     State(app): State<App>,
+    principal: Principal,
     PathId(id): PathId<AssetId>,
     Params(params): Params<TimelineParams>,
 ) -> Result<Json<Listed<EventView>>, ApiError> {
     exists(&app, id).await?;
-    told_of(&app, format!("asset:{id}"), params).await.map(Json)
+    let mut page = told_of(&app, format!("asset:{id}"), params).await?;
+    if !principal.may(Scope::TicketsRead) {
+        page.items = page.items.into_iter().map(EventView::without_tickets).collect();
+    }
+    Ok(Json(page))
 }
 
 /// A page of the journal about one subject.

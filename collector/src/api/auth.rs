@@ -89,6 +89,14 @@ impl Principal {
     pub fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }
+
+    /// For what a route wants beyond its rule, where that depends on what is asked for.
+    ///
+    /// # Errors
+    /// 403: they may not do this.
+    pub fn must(&self, scope: Scope) -> Result<(), ApiError> {
+        if self.may(scope) { Ok(()) } else { Err(forbidden(format!("this needs the scope {}", scope.name()))) }
+    }
 }
 
 impl FromRequestParts<App> for Principal {
@@ -166,9 +174,7 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
     };
     if let Some(wanted) = wanted {
         let principal = identify(&app, request.extensions().get::<Peer>(), request.headers())?;
-        if let Some(missing) = wanted.iter().find(|scope| !principal.may(**scope)) {
-            return Err(forbidden(format!("this needs the scope {}", missing.name())));
-        }
+        wanted.iter().try_for_each(|scope| principal.must(*scope))?;
         request.extensions_mut().insert(principal);
     }
     if !asks {

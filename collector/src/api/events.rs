@@ -10,7 +10,7 @@ use crate::tell;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
@@ -102,6 +102,23 @@ pub fn event_view(entry: Entry) -> EventView {
     }
 }
 
+impl EventView {
+    /// For those who may not read tickets: of what a ticket says only the ticket's key and the states of a move.
+    pub fn without_tickets(self) -> EventView {
+        let kind = self.event["kind"].as_str().unwrap_or_default();
+        if !kind.starts_with("ticket_") {
+            return self;
+        }
+        let ticket = self.subjects.iter().position(|subject| subject.starts_with("ticket:"));
+        let key = ticket.and_then(|place| self.about.get(place)).map_or("a ticket", String::as_str);
+        let text = match (self.event["from"].as_str(), self.event["to"].as_str()) {
+            (Some(from), Some(to)) => format!("{key}: {from} → {to}"),
+            _ => format!("{key}: {}", kind.trim_start_matches("ticket_")),
+        };
+        EventView { event: json!({ "kind": kind, "key": key }), text, ..self }
+    }
+}
+
 /// Events, oldest first. To follow: ask with `after` the last number seen, and `wait_s`.
 #[utoipa::path(get, path = "/v1/events", operation_id = "events", params(Filter), security(("token" = ["audit:read"])),
     responses((status = 200, body = Feed)))]
@@ -134,4 +151,40 @@ async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<
     // A read may see a commit a moment before its number is told here.
     let head = entries.last().map_or(0, |entry| entry.seq).max(seen);
     Ok(Json(Feed { items: entries.into_iter().map(event_view).collect(), next, head }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, Told};
+    use shared::id::CauseId;
+    use shared::unit::At;
+    use uuid::Uuid;
+
+    fn view(event: Event) -> EventView {
+        let subjects = vec![format!("asset:{}", Uuid::nil()), format!("ticket:{}", Uuid::nil())];
+        event_view(Entry {
+            seq: 7,
+            at: At(1),
+            actor: "local:0".into(),
+            by: "local:0".into(),
+            cause: CauseId(Uuid::nil()),
+            subjects,
+            about: vec!["host-1".into(), "INC-17".into()],
+            event: Told::Known(Box::new(event)),
+        })
+    }
+
+    #[test]
+    fn of_a_ticket_those_who_may_not_read_it_see_its_key_and_states_alone() {
+        let moved =
+            Event::TicketMoved { from: "new".into(), to: "assigned".into(), reason: "the boss is angry".into() };
+        let seen = view(moved).without_tickets();
+        assert_eq!(seen.event, json!({"kind": "ticket_moved", "key": "INC-17"}));
+        assert_eq!(seen.text, "INC-17: new → assigned");
+        let restored = view(Event::SectionRestored { section: "disks".into() });
+        let (event, text) = (restored.event.clone(), restored.text.clone());
+        let same = restored.without_tickets();
+        assert_eq!((same.event, same.text), (event, text));
+    }
 }

@@ -1,7 +1,7 @@
 //! `/v1/links`: what belongs together.
 
 use super::asset_views::{LinkView, link_view};
-use super::auth::Principal;
+use super::auth::{Principal, Scope};
 use super::input::{Params, PathId, Post};
 use super::page::{Limit, Listed, page};
 use super::{ApiError, App, act};
@@ -70,12 +70,23 @@ struct New {
     to: String,
 }
 
-/// Links two things. Linking them again is no error: 200 with the link that is there.
+/// Whether they may write a link between these: one that is no ticket's needs the scope of assets too.
+fn may_link(principal: &Principal, from: &End, to: &End) -> Result<(), ApiError> {
+    match (from, to) {
+        (End::Ticket(_), _) | (_, End::Ticket(_)) => Ok(()),
+        _ => principal.must(Scope::AssetsWrite),
+    }
+}
+
+/// Links two things. Linking them again is no error: 200 with the link that is there. Where neither is a ticket,
+/// this needs the scope `assets:write` too.
 #[utoipa::path(post, path = "/v1/links", operation_id = "link", request_body = New, security(("token" = ["tickets:write"])),
     responses((status = 201, body = LinkView, description = "A new link"),
         (status = 200, body = LinkView, description = "The link that is there")))]
 async fn add(State(app): State<App>, principal: Principal, Post(new, once): Post<New>) -> Result<Response, ApiError> {
-    let link = Act::AddLink { from: end("from", &new.from)?, rel: rel(&new.rel)?, to: end("to", &new.to)? };
+    let (from, rel, to) = (end("from", &new.from)?, rel(&new.rel)?, end("to", &new.to)?);
+    may_link(&principal, &from, &to)?;
+    let link = Act::AddLink { from, rel, to };
     match act(&app, principal, link, once).await? {
         Reply::Link { link, new } => {
             let status = if new { StatusCode::CREATED } else { StatusCode::OK };
@@ -85,7 +96,7 @@ async fn add(State(app): State<App>, principal: Principal, Post(new, once): Post
     }
 }
 
-/// Takes a link away.
+/// Takes a link away. Where no end is a ticket, this needs the scope `assets:write` too.
 #[utoipa::path(delete, path = "/v1/links/{id}", operation_id = "unlink", params(("id" = String, Path)),
     security(("token" = ["tickets:write"])), responses((status = 204)))]
 async fn remove(
@@ -93,6 +104,9 @@ async fn remove(
     principal: Principal,
     PathId(link): PathId<LinkId>,
 ) -> Result<StatusCode, ApiError> {
+    let held = app.store.read(move |engine| links::by_id(engine, link)).await?;
+    let held = held.ok_or_else(|| ApiError::not_found(format!("link {link}")))?;
+    may_link(&principal, &held.from, &held.to)?;
     act(&app, principal, Act::RemoveLink { link }, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

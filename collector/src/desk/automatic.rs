@@ -62,7 +62,7 @@ impl Desk<'_> {
         let affects = cause.affects.clone();
         let ticket = self.ticket(id, cause);
         let subjects = [Subject::Ticket(id)].into_iter().chain(self.about.iter().copied());
-        self.decision.tell(&actor, subjects, Event::TicketOpened { ticket: Box::new(ticket.clone()) });
+        self.decision.tell(&actor, subjects, Event::opened(&ticket));
         self.keep(ticket);
         for asset in affects {
             let pair = (End::Ticket(id), Rel::Affects, End::Asset(asset));
@@ -151,8 +151,12 @@ impl Desk<'_> {
         self.go(&CLEARS, ticket, "resolved", reason, &fields);
     }
 
+    /// Writes a comment; like a person's it is a new revision of the ticket.
     pub(super) fn say(&mut self, actor: &Actor, ticket: TicketId, said: &str) {
         tickets::say(actor, ticket, cut(said, bounds::COMMENT_BYTES), self.context, self.decision);
+        if let Some(held) = self.tickets.get(&ticket) {
+            self.keep(Ticket { updated: self.context.now, ..held.clone() });
+        }
     }
 
     /// A rule's move. The table has it for every state from which rules move, so a refusal is a mistake in

@@ -1,9 +1,10 @@
 //! The process of changes: do something to infrastructure, fast and safely.
 //!
 //! A *standard* change is approved beforehand; a *normal* one takes every step; an *emergency* may be
-//! implemented first and is always reviewed. What was done without approval is *unauthorised*, a flag: such a change
-//! is opened in `review`, or goes there from wherever its approval was still to come. Until approvals exist, whoever may write tickets passes
-//! `awaiting_approval`, with a reason. Collisions, freezes and verification come later, as findings.
+//! implemented first and is always reviewed. Which of them it is, is settled while it is a draft. What was done
+//! without approval is *unauthorised*, a flag: such a change is opened in `review`, or goes there from wherever its
+//! approval was still to come. Until approvals exist, whoever may write tickets passes `awaiting_approval`, with a
+//! reason. Collisions, freezes and verification come later, as findings.
 
 use super::model::{Kind, Rel};
 use super::process::{Entry, Field, Move, Need, Phase, Process, Shape, State};
@@ -64,8 +65,8 @@ pub const PROCESS: Process = Process {
     ],
     rests: &[],
     fields: &[
-        Field::new("type", Shape::OneOf(&["standard", "normal", "emergency"])),
-        Field::new("unauthorised", Shape::OneOf(&["yes"])),
+        Field::new("type", Shape::OneOf(&["standard", "normal", "emergency"])).edited_in(&["draft"]),
+        Field::new("unauthorised", Shape::OneOf(&["yes"])).edited_in(&["draft", "assessing", "awaiting_approval"]),
         Field::new("risk", Shape::OneOf(&["low", "medium", "high"])),
         Field::new("plan", Shape::Text),
         Field::new("backout", Shape::Text),

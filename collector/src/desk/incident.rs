@@ -26,13 +26,13 @@ pub const PROCESS: Process = Process {
         Move::new(&["new"], "assigned", &[Need::Assignee]),
         Move::new(&["assigned"], "in_progress", &[Need::Assignee]),
         Move::new(&["in_progress"], "on_hold", &[Need::Field("hold_reason")]),
-        Move::new(&["on_hold"], "in_progress", &[]),
+        Move::new(&["on_hold"], "in_progress", &[Need::Assignee]),
         Move::new(
             &["in_progress"],
             "resolved",
             &[Need::Code(&["fixed", "workaround", "no_fault", "duplicate"]), Need::Text],
         ),
-        Move::new(&["resolved"], "in_progress", &[Need::Reason, Need::DoneWithin { days: 7 }]),
+        Move::new(&["resolved"], "in_progress", &[Need::Reason, Need::Assignee, Need::DoneWithin { days: 7 }]),
         Move::new(&["resolved"], "closed", &[]),
         Move::new(&["new", "assigned"], "cancelled", &[Need::Code(&["duplicate", "no_fault"])]),
         // The fault has passed and nobody worked on it; and it came back.
@@ -52,7 +52,7 @@ pub const PROCESS: Process = Process {
         reason: "nobody came back to it within five business days",
         recurred: None,
     }],
-    fields: &[Field { name: "hold_reason", shape: Shape::OneOf(HOLD), only_in: Some("on_hold") }],
+    fields: &[Field::new("hold_reason", Shape::OneOf(HOLD)).only_in("on_hold")],
     defaults: &[],
     levels: (3, 3),
 };

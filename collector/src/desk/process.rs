@@ -14,7 +14,7 @@ use crate::work::Refusal;
 use shared::fact::Value;
 use shared::id::TicketId;
 use shared::unit::At;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 pub use table::{By, Entry, Field, Move, Need, Phase, Process, Rest, Shape, State};
 
 /// Every process.
@@ -112,6 +112,10 @@ impl Process {
             .ok_or_else(|| self.no_such_move(ticket, ask.to))?;
         let mut next = ticket.clone();
         self.fill(&mut next, step, ask.fields)?;
+        if !step.fits(&next, ask.by) {
+            // What came with the move takes its condition away.
+            return Err(self.no_such_move(&next, ask.to));
+        }
         for need in step.needs {
             need.check(ticket, &next, ask)?;
         }
@@ -153,6 +157,28 @@ impl Process {
         Ok(())
     }
 
+    /// Sets fields of a ticket that is there: each only in the states in which it may be edited. One that stays as
+    /// it is may be told in any.
+    ///
+    /// # Errors
+    /// [`Refusal::Invalid`] naming the field.
+    pub fn edit(&self, ticket: &mut Ticket, fields: &BTreeMap<String, String>) -> Result<(), Refusal> {
+        let before = ticket.fields.clone();
+        self.set(ticket, fields)?;
+        for field in self.fields.iter().filter(|field| before.get(field.name) != ticket.fields.get(field.name)) {
+            if let Some(states) = field.edited_in.filter(|states| !states.contains(&ticket.state.as_str())) {
+                let why = format!("{} is {}; this is edited in {} only", ticket.key(), ticket.state, states.join(", "));
+                return Err(Refusal::invalid(field.name, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether somebody works on tickets in this state: people cannot enter it without an assignee.
+    pub fn is_assigned(&self, state: &str) -> bool {
+        self.moves.iter().any(|step| step.to == state && step.by == By::Person && step.needs.contains(&Need::Assignee))
+    }
+
     /// Sets what came with a move. A resolution is taken only by a move that ends the work.
     fn fill(&self, ticket: &mut Ticket, step: &Move, fields: &BTreeMap<String, String>) -> Result<(), Refusal> {
         let resolves = step.needs.iter().any(|need| matches!(need, Need::Code(_) | Need::Text));
@@ -177,7 +203,7 @@ impl Process {
                 }
             }
         }
-        self.set(ticket, &rest)
+        self.edit(ticket, &rest)
     }
 
     fn no_such_move(&self, ticket: &Ticket, to: &str) -> Refusal {
@@ -230,6 +256,13 @@ pub fn done_at(ticket: &Ticket) -> Option<At> {
 /// Whether there is something to do.
 pub fn is_open(ticket: &Ticket) -> bool {
     Process::of(ticket.kind).phase(&ticket.state) == Phase::Open
+}
+
+/// The states of all kinds of ticket in which there is something to do.
+pub fn open_states() -> Vec<&'static str> {
+    let states = PROCESSES.iter().flat_map(|process| process.states);
+    let open: BTreeSet<&str> = states.filter(|state| state.phase == Phase::Open).map(|state| state.name).collect();
+    open.into_iter().collect()
 }
 
 /// Columns and fields that differ, but for the state, which has an event of its own and with it when it was done.

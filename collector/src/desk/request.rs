@@ -31,7 +31,7 @@ pub const PROCESS: Process = Process {
         Move::new(&["rejected"], "submitted", &[Need::Reason]),
         Move::new(&["approved"], "fulfilling", &[Need::Assignee]),
         Move::new(&["fulfilling"], "on_hold", &[Need::Field("hold_reason")]),
-        Move::new(&["on_hold"], "fulfilling", &[]),
+        Move::new(&["on_hold"], "fulfilling", &[Need::Assignee]),
         Move::new(&["fulfilling"], "fulfilled", &[Need::Text]),
         Move::new(&["fulfilled"], "closed", &[]),
         Move::new(
@@ -44,7 +44,7 @@ pub const PROCESS: Process = Process {
     fields: &[
         Field::new("item", Shape::Text),
         Field::new("justification", Shape::Text),
-        Field { name: "hold_reason", shape: Shape::OneOf(HOLD), only_in: Some("on_hold") },
+        Field::new("hold_reason", Shape::OneOf(HOLD)).only_in("on_hold"),
     ],
     defaults: &[],
     levels: (3, 3),

@@ -6,9 +6,10 @@ use super::process::is_open;
 use crate::register::model::{Agent, Asset, Fault};
 use crate::work::Known;
 use serde_json::{Value, json};
+use shared::id::AssetId;
 use shared::unit::At;
 
-/// The whole snapshot. Beyond it the oldest events are left out.
+/// The whole snapshot. Beyond it events are left out, those first that are too large for what is left.
 pub const SNAPSHOT_BYTES: usize = 32 * 1024;
 /// Events that are taken along.
 pub const SNAPSHOT_EVENTS: usize = 20;
@@ -21,7 +22,7 @@ pub fn of_fault(asset: &Asset, fault: &Fault, known: &Known, now: At) -> String 
         .take(CHANGES)
         .map(|change| json!({ "id": change.id, "key": change.key(), "state": change.state, "title": change.title }))
         .collect();
-    sealed(json!({ "at": now, "asset": of_asset(asset), "fault": fault, "changes": changes }), known)
+    sealed(json!({ "at": now, "asset": of_asset(asset), "fault": fault, "changes": changes }), Some(asset.id), known)
 }
 
 /// The snapshot of a quarantine: the agent and its asset, the conflict as it was explained, and the other asset
@@ -43,7 +44,7 @@ pub fn of_quarantine(
         "asset": own.map(of_asset),
         "conflict": { "reason": reason, "explanation": detail, "other": other.map(of_asset) },
     });
-    sealed(head, known)
+    sealed(head, agent.asset, known)
 }
 
 fn of_asset(asset: &Asset) -> Value {
@@ -54,11 +55,12 @@ fn of_asset(asset: &Asset) -> Value {
 }
 
 /// The snapshot as JSON, with as many recent events as there is room for.
-fn sealed(mut head: Value, known: &Known) -> String {
+fn sealed(mut head: Value, asset: Option<AssetId>, known: &Known) -> String {
     let mut left = SNAPSHOT_BYTES.saturating_sub(head.to_string().len());
     let mut events = Vec::new();
-    for text in known.recent_events.iter().take(SNAPSHOT_EVENTS) {
-        let Some(rest) = left.checked_sub(text.len() + 1) else { break };
+    let recent = asset.and_then(|asset| known.recent_events.get(&asset));
+    for text in recent.into_iter().flatten().take(SNAPSHOT_EVENTS) {
+        let Some(rest) = left.checked_sub(text.len() + 1) else { continue };
         if let Ok(event) = serde_json::from_str::<Value>(text) {
             left = rest;
             events.push(event);

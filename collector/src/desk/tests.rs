@@ -62,6 +62,7 @@ impl World {
                 Row::Link(link) => self.known.links.push(link),
                 Row::Unlink(id) => self.known.links.retain(|link| link.id != id),
                 Row::Fault(fault) => drop(self.known.faults.insert(fault.fingerprint.clone(), fault)),
+                Row::DropFault { fingerprint, .. } => drop(self.known.faults.remove(&fingerprint)),
                 Row::Comment(comment) => self.comments.push(comment.text),
                 Row::ForgetOnce(_) => {}
                 other => panic!("no row of the desk: {other:?}"),
@@ -117,13 +118,13 @@ impl World {
         let before = self.known.faults.get(&format!("{}:disk_space:{resource}", asset().id)).cloned();
         let was = before.as_ref().map(|fault| fault.state);
         let fault = Fault { state, last: self.now, ..before.unwrap_or_else(|| fault(resource, self.now)) };
-        let fingerprint = fault.fingerprint.clone();
+        let (fingerprint, told) = (fault.fingerprint.clone(), fault.clone());
         let asset = self.known.assets.values().next().cloned().expect("the asset");
         let mut context = self.context();
         let mut decision = Decision::new(Reply::Done);
         triage(&asset, vec![Step { fault, was }], &self.known, &mut context, &mut decision);
         self.keep(decision);
-        self.known.faults[&fingerprint].clone()
+        self.known.faults.get(&fingerprint).cloned().unwrap_or(told)
     }
 
     fn kinds(&self) -> Vec<String> {
@@ -138,7 +139,7 @@ impl World {
 }
 
 fn desk_needs(act: &Act) -> Needs {
-    needs(&Work::Act { actor: KIM, act: act.clone() })
+    needs(&Work::Act { actor: KIM, act: act.clone() }, &Policy::default())
 }
 
 fn asset() -> Asset {
@@ -176,7 +177,7 @@ fn fault(resource: &str, now: At) -> Fault {
 #[test]
 fn a_fault_becomes_one_incident_that_is_counted_and_resolves_itself() {
     let mut world = World::new();
-    world.known.recent_events = vec![r#"{"kind":"software_changed"}"#.into()];
+    world.known.recent_events.insert(asset().id, vec![r#"{"kind":"software_changed"}"#.into()]);
     world.fault("/srv", FaultState::Pending);
     assert_eq!(world.kinds(), Vec::<String>::new());
     let raised = world.fault("/srv", FaultState::Raised);
@@ -211,7 +212,7 @@ fn a_touched_incident_is_told_and_left_to_its_person() {
     world.go(id, "assigned", &[("assignee", "kim")]).expect("assigned");
     world.fault("/srv", FaultState::Cleared);
     assert_eq!(world.only().state, "assigned");
-    assert_eq!(world.comments.len(), 1);
+    assert_eq!((world.comments.len(), world.only().rev), (1, 3), "a comment is a revision, also a rule's");
     assert!(world.comments[0].contains("cleared at 2027-01-15T08:00:00Z"), "{}", world.comments[0]);
 }
 
@@ -294,7 +295,8 @@ fn the_snapshot_names_the_changes_under_way() {
 #[test]
 fn a_snapshot_keeps_its_bound() {
     let mut world = World::new();
-    world.known.recent_events = (0..100).map(|_| format!("\"{}\"", "x".repeat(5000))).collect();
+    let events = (0..100).map(|_| format!("\"{}\"", "x".repeat(5000))).collect();
+    world.known.recent_events.insert(asset().id, events);
     world.fault("/srv", FaultState::Raised);
     let snapshot = world.only().snapshot.clone().expect("frozen");
     assert!(snapshot.len() <= super::snapshot::SNAPSHOT_BYTES + 64, "{}", snapshot.len());
@@ -440,4 +442,50 @@ fn what_is_too_long_is_refused_by_name() {
     assert_eq!(named(world.act(edit(title))), "title");
     let impact = TicketEdit { impact: Some(0), ..TicketEdit::default() };
     assert_eq!(named(world.act(edit(impact))), "impact");
+}
+
+#[test]
+fn what_a_person_says_of_its_urgency_stands() {
+    let mut world = World::new();
+    let raised = world.fault("/srv", FaultState::Raised);
+    let edit = TicketEdit { urgency: Some(3), ..TicketEdit::default() };
+    world.act(Act::EditTicket { ticket: world.only().id, rev: None, edit }).expect("edited");
+    world.known.faults.insert(raised.fingerprint.clone(), Fault { severity: Severity::Critical, ..raised });
+    world.fault("/srv", FaultState::Raised);
+    assert_eq!((world.only().urgency, world.only().count), (3, 3));
+}
+
+#[test]
+fn who_works_on_it_is_replaced_but_not_taken_away() {
+    let mut world = World::new();
+    let id = world.open(Kind::Incident).id;
+    let assign = |to: Option<&str>| {
+        let edit = TicketEdit { assignee: Some(to.map(str::to_owned)), ..TicketEdit::default() };
+        Act::EditTicket { ticket: id, rev: None, edit }
+    };
+    world.act(assign(Some("kim"))).expect("assigned");
+    world.act(assign(None)).expect("nobody works on it yet");
+    world.go(id, "assigned", &[("assignee", "kim")]).expect("assigned");
+    world.go(id, "in_progress", &[]).expect("begun");
+    assert!(matches!(world.act(assign(None)), Err(Refusal::Invalid { field, .. }) if field == "assignee"));
+    world.act(assign(Some("ann"))).expect("handed over");
+    world.go(id, "on_hold", &[("hold_reason", "awaiting_vendor"), ("assignee", "")]).expect("held");
+    let alone = world.go(id, "in_progress", &[]);
+    assert!(matches!(alone, Err(Refusal::Invalid { field, .. }) if field == "assignee"));
+}
+
+#[test]
+fn the_journal_does_not_nest_snapshots_and_one_large_event_hides_no_others() {
+    let mut world = World::new();
+    let large = format!("\"{}\"", "x".repeat(super::snapshot::SNAPSHOT_BYTES));
+    world.known.recent_events.insert(asset().id, vec![large, r#"{"kind":"software_changed"}"#.into()]);
+    world.fault("/srv", FaultState::Raised);
+    let snapshot: serde_json::Value =
+        serde_json::from_str(world.only().snapshot.as_deref().expect("frozen")).expect("json");
+    assert_eq!(snapshot["events"], serde_json::json!([{"kind": "software_changed"}]));
+    let opened = world.events.iter().find_map(|(_, event)| match event {
+        Event::TicketOpened { ticket } => Some(ticket.clone()),
+        _ => None,
+    });
+    assert_eq!(opened.expect("told"), Box::new(Ticket { snapshot: None, ..world.only().clone() }));
 }

@@ -53,8 +53,7 @@ pub fn open(actor: &Actor, new: &NewTicket, known: &Known, context: &mut Context
     };
     process.set(&mut ticket, &new.fields)?;
     let mut decision = Decision::new(Reply::Ticket(Box::new(ticket.clone())));
-    let event = Event::TicketOpened { ticket: Box::new(ticket.clone()) };
-    decision.tell(actor, [Subject::Ticket(ticket.id)], event);
+    decision.tell(actor, [Subject::Ticket(ticket.id)], Event::opened(&ticket));
     let id = ticket.id;
     decision.keep(Row::Ticket(Box::new(ticket)));
     for asset in new.assets.iter().collect::<BTreeSet<_>>() {
@@ -69,7 +68,8 @@ pub fn open(actor: &Actor, new: &NewTicket, known: &Known, context: &mut Context
 /// Edits columns of a ticket. An edit that changes nothing is no event.
 ///
 /// # Errors
-/// [`Refusal::NotFound`], [`Refusal::Stale`], [`Refusal::Conflict`] for a closed ticket, [`Refusal::Invalid`].
+/// [`Refusal::NotFound`], [`Refusal::Stale`], [`Refusal::Conflict`] for a closed ticket, [`Refusal::Invalid`] also
+/// for what may not be edited in the ticket's state.
 pub fn edit(
     actor: &Actor,
     which: (TicketId, Option<u64>),
@@ -103,9 +103,15 @@ pub fn edit(
     new.impact = level("impact", edit.impact.unwrap_or(old.impact))?;
     new.urgency = level("urgency", edit.urgency.unwrap_or(old.urgency))?;
     new.priority = priority(new.impact, new.urgency);
-    process.set(&mut new, &edit.fields)?;
-    // Other edits only say more clearly what is the matter; whoever assigns takes the ticket on.
-    new.touched |= actor.is_person() && new.assignee != old.assignee;
+    process.edit(&mut new, &edit.fields)?;
+    if new.assignee.is_none() && old.assignee.is_some() && process.is_assigned(&old.state) {
+        let why = format!("{} is {}: name somebody else who works on it", old.key(), old.state);
+        return Err(Refusal::invalid("assignee", why));
+    }
+    // Whoever assigns takes the ticket on, and what a person says of its weight stands. Other edits only say more
+    // clearly what is the matter.
+    let judged = |ticket: &Ticket| (ticket.assignee.clone(), ticket.impact, ticket.urgency);
+    new.touched |= actor.is_person() && judged(&new) != judged(old);
     let mut decision = Decision::new(Reply::Done);
     let ticket = write(actor, (old, new), ("", &[]), context, &mut decision);
     decision.reply = Reply::Ticket(Box::new(ticket));

@@ -31,8 +31,8 @@ struct Triage<'a> {
 }
 
 /// Decides what the desk does about the faults of one asset, after the register decided where they stand.
-/// Keeps each fault's row (with the incident opened for it), tells that it holds or has passed, and adds
-/// to `decision` what follows from that.
+/// Keeps each fault's row (with the incident opened for it) until it has passed, tells that it holds or has
+/// passed, and adds to `decision` what follows from that.
 pub fn triage(asset: &Asset, steps: Vec<Step>, known: &Known, context: &mut Context, decision: &mut Decision) {
     let of_asset = |ticket: &&Ticket| {
         ticket.fingerprint.as_deref().is_some_and(|fingerprint| belongs(fingerprint, asset.id))
@@ -56,7 +56,12 @@ impl Triage<'_> {
             FaultState::Cleared if held => self.clear(&fault),
             FaultState::Pending | FaultState::Passing | FaultState::Cleared => {}
         }
-        self.desk.decision.keep(Row::Fault(fault));
+        if fault.state == FaultState::Cleared {
+            let Fault { asset, fingerprint, .. } = fault;
+            self.desk.decision.keep(Row::DropFault { asset, fingerprint });
+        } else if self.desk.known.faults.get(&fault.fingerprint) != Some(&fault) {
+            self.desk.decision.keep(Row::Fault(fault));
+        }
     }
 
     /// A fault holds from now on.
@@ -183,7 +188,14 @@ impl Triage<'_> {
 
 /// What must be known when time has passed.
 pub fn tick_needs() -> Needs {
-    Needs { waiting_faults: true, resting: rest::needs(), numbers: true, links: true, ..Needs::default() }
+    Needs {
+        waiting_faults: true,
+        recent_events: snapshot::SNAPSHOT_EVENTS,
+        resting: rest::needs(),
+        numbers: true,
+        links: true,
+        ..Needs::default()
+    }
 }
 
 /// Decides what time alone brings about: faults that held or passed for long enough, tickets that rested.
@@ -211,3 +223,6 @@ pub fn tick(known: &Known, context: &mut Context) -> Result<Decision, Refusal> {
 fn belongs(fingerprint: &str, asset: AssetId) -> bool {
     fingerprint.strip_prefix(&asset.to_string()).is_some_and(|rest| rest.starts_with(':'))
 }
+
+#[cfg(test)]
+mod tests;

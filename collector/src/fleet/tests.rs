@@ -1,6 +1,6 @@
 use super::*;
 use crate::register::model::{Cert, Severity};
-use shared::id::JoinTokenId;
+use shared::id::{JoinTokenId, TicketId};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -73,11 +73,15 @@ fn beats_count_only_while_a_fault_waits() {
     let first = agent(1, AgentState::Active, "a", None);
     let fleet = loaded(&[(first.clone(), None)], &[fault(1, FaultState::Pending)]);
     assert!(fleet.waits(first.id));
-    fleet.committed(&[Row::Fault(fault(1, FaultState::Raised))]);
+    let untold = fault(1, FaultState::Raised);
+    fleet.committed(&[Row::Fault(untold.clone())]);
+    assert!(fleet.waits(first.id), "it holds and has no incident");
+    fleet.committed(&[Row::Fault(Fault { ticket: Some(TicketId(Uuid::nil())), ..untold })]);
     assert!(!fleet.waits(first.id));
     fleet.committed(&[Row::Fault(fault(1, FaultState::Passing))]);
     assert!(fleet.waits(first.id));
-    fleet.committed(&[Row::Fault(fault(1, FaultState::Cleared))]);
+    let Fault { asset, fingerprint, .. } = fault(1, FaultState::Cleared);
+    fleet.committed(&[Row::DropFault { asset, fingerprint }]);
     assert!(!fleet.waits(first.id));
 }
 

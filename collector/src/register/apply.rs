@@ -1,7 +1,7 @@
 //! One round: a record that is to be taken, from the asset that it is about to the answer.
 
 use super::identity::{Conflict, Newcomer, Own};
-use super::model::{Agent, AgentState, Asset, Candidate, Class, Declared, Lifecycle, Observed, Section};
+use super::model::{Agent, AgentState, Asset, Candidate, Class, Declared, Items, Lifecycle, Observed, Section};
 use super::sync::{self, Change, Outcome};
 use super::{diff, health, identity, observe, quarantine, score};
 use crate::event::{Actor, Event, Subject};
@@ -362,7 +362,8 @@ impl<'a> Round<'a> {
     }
 
     fn health(&mut self, asset: &Asset) {
-        let told: BTreeMap<&str, health::Told<'_>> = self
+        let none = Items::new();
+        let mut told: BTreeMap<&str, health::Told<'_>> = self
             .outcomes
             .iter()
             .filter(|(part, _)| shared::health::is_section(&part.section))
@@ -374,6 +375,8 @@ impl<'a> Round<'a> {
                 _ => None,
             })
             .collect();
+        let gone = self.known.sections.keys().filter(|name| !self.heads.contains_key(*name));
+        told.extend(gone.map(|name| (name.as_str(), health::Told::Rows(&none))));
         let now = health::Now { at: self.context.now, policy: &self.context.policy };
         let failed = health::failed(self.heads.values());
         let steps = health::steps(asset.id, &self.known.faults, &told, &failed, now);

@@ -3,8 +3,10 @@
 //! A fault is bad from a check's raise value on and good below its clear value; in between it stays as it
 //! is. It holds after `fault_reports` bad reports in a row or `fault_s` seconds, and has passed after as
 //! many good ones or `clear_s` seconds. A reading that is gone (its filesystem was unmounted, its unit
-//! removed) is good. A section that failed proves nothing; a reading without a value neither raises nor clears. A report that does not carry a reading says
-//! that it is as before, and so does a beat. What a fault means for people is the desk's (`triage`).
+//! removed) is good. A section that failed proves nothing; a reading without a value neither raises nor clears.
+//! A report that does not carry a reading says that it is as before, and so does a beat. A section that the
+//! machine has no more is one without readings. A fault that holds and has no incident is a step of every report
+//! and beat: why it has none may be over. What a fault means for people is the desk's (`triage`).
 
 use super::model::{Fault, FaultState, Items, Severity, Step};
 use crate::work::Policy;
@@ -14,6 +16,12 @@ use shared::health::{self, Reading};
 use shared::id::AssetId;
 use shared::unit::At;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Faults of one asset that are not cleared; readings beyond them raise none.
+pub const FAULTS: usize = 1_024;
+/// Faults of one asset that begin or cease to hold by one report, each of them told; the others do so by the
+/// reports that follow.
+pub const FAULT_EVENTS: usize = 256;
 
 /// A health section after a report.
 #[derive(Debug)]
@@ -44,13 +52,11 @@ pub fn steps(
 ) -> Vec<Step> {
     let mut readings: BTreeMap<String, Reading> = BTreeMap::new();
     let mut unread: BTreeSet<String> = BTreeSet::new();
-    for told in told.values() {
+    for (section, told) in told {
         let Told::Rows(items) = told else { continue };
         for item in items.values() {
-            let Some((check, resource)) = health::subject(item).filter(|(check, _)| health::check(check).is_some())
-            else {
-                continue;
-            };
+            let of_section = |name: &str| health::check(name).is_some_and(|check| check.section == *section);
+            let Some((check, resource)) = health::subject(item).filter(|(check, _)| of_section(check)) else { continue };
             let print = fingerprint_of(asset, check, resource);
             match Reading::from_item(item) {
                 Some(reading) => drop(readings.insert(print, reading)),
@@ -69,20 +75,58 @@ pub fn steps(
             (None, Some(Told::Rows(_))) => on_good(fault, None, now),
             (None, Some(Told::Same) | None) => unchanged(fault, now),
         };
-        out.extend(step);
+        out.extend(step.or_else(|| untold(fault).filter(|_| !unclear)));
     }
+    let over = out.iter().filter(|step| step.fault.state == FaultState::Cleared).count();
+    let room = FAULTS.saturating_sub(faults.len() - over);
     let fresh = readings.into_iter().filter_map(|(print, reading)| first(asset, print, &reading, now));
-    out.extend(fresh);
-    out
+    out.extend(fresh.take(room));
+    paced(out)
 }
 
-/// The steps of waiting faults when all is as it was: a beat.
+/// At most [`FAULT_EVENTS`] faults begin or cease to hold; the others wait for the next report.
+fn paced(steps: Vec<Step>) -> Vec<Step> {
+    let mut left = FAULT_EVENTS;
+    let wait = |mut step: Step| {
+        let held = matches!(step.was, Some(FaultState::Raised | FaultState::Passing));
+        let told = match step.fault.state {
+            FaultState::Raised => !held,
+            FaultState::Cleared => held,
+            FaultState::Pending | FaultState::Passing => false,
+        };
+        if told && left == 0 {
+            step.fault.state = if held { FaultState::Passing } else { FaultState::Pending };
+        }
+        left = left.saturating_sub(usize::from(told));
+        step
+    };
+    steps.into_iter().map(wait).collect()
+}
+
+/// A fault that holds and has no incident.
+fn untold(fault: &Fault) -> Option<Step> {
+    let waits = fault.state == FaultState::Raised && fault.ticket.is_none();
+    waits.then(|| Step { fault: fault.clone(), was: Some(fault.state) })
+}
+
+/// The steps of faults that wait when all is as it was: a beat.
 pub fn beat(faults: &BTreeMap<String, Fault>, failed: &BTreeSet<&str>, now: Now<'_>) -> Vec<Step> {
-    faults
+    let told = faults
         .values()
         .filter(|fault| !failed.contains(section_of(&fault.check)))
-        .filter_map(|fault| unchanged(fault, now))
-        .collect()
+        .filter_map(|fault| unchanged(fault, now).or_else(|| untold(fault)));
+    paced(told.collect())
+}
+
+/// Whether what is told in these sections may raise a fault at once, or be the first sign of one.
+pub fn is_bad<'a>(parts: impl IntoIterator<Item = &'a shared::checkin::Part>, policy: &Policy) -> bool {
+    let bad = |item: &shared::fact::Item| {
+        let reading = Reading::from_item(item).filter(|reading| health::check(&reading.check).is_some());
+        reading.is_some_and(|reading| amount(&reading) >= limits(&reading.check, policy).0)
+    };
+    let mut health = parts.into_iter().filter(|part| health::is_section(&part.section));
+    // Where one report is enough, rows that were there before may raise a fault too: limits may have changed.
+    health.any(|part| policy.fault_reports <= 1 || part.put.iter().flatten().any(bad))
 }
 
 /// What time alone makes of a fault.

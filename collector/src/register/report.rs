@@ -12,11 +12,11 @@
 
 use super::apply::Round;
 use super::model::{Agent, AgentState};
-use super::{identity, quarantine, sync};
-use crate::work::{self, Context, Decision, Known, Needs, Refusal, Reply, Report, When};
+use super::{health, identity, quarantine, sync};
+use crate::work::{self, Context, Decision, Known, Needs, Policy, Refusal, Reply, Report, When};
 use shared::checkin::{Part, Record, Rows};
 use shared::evidence::{self, Evidence};
-use shared::{health, software};
+use shared::software;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 pub const RECENT_EVENTS: usize = 20;
 
 /// What must be known to decide a report.
-pub fn needs(report: &Report) -> Needs {
+pub fn needs(report: &Report, policy: &Policy) -> Needs {
     let parts = &report.record.sections;
     let mut sections = BTreeMap::new();
     for part in parts {
@@ -46,7 +46,7 @@ pub fn needs(report: &Report) -> Needs {
         recent_events: RECENT_EVENTS,
         links: true,
         quarantine: Some(if report.moved || proves { When::Always } else { When::UnlessActive }),
-        only_with_faults: !parts.iter().any(|part| health::is_section(&part.section)),
+        only_with_faults: !health::is_bad(parts, policy),
         ..Needs::default()
     }
 }

@@ -174,7 +174,8 @@ fn change(part: &Part, head: Option<&Section>, known: &Known) -> Option<Change> 
         head.filter(|head| head.digest == base)?;
     }
     let change = if software::SECTIONS.contains(&part.section.as_str()) {
-        packages::change(part, known.software.get(&part.section)).map(Change::Software)?
+        let packages = packages::change(part, known.software.get(&part.section))?;
+        Some(packages).filter(|new| new.add.is_empty() || !known.software_full).map(Change::Software)?
     } else {
         let old = known.items.get(&part.section).cloned().unwrap_or_default();
         let new = items(part.rows(), &old)?;

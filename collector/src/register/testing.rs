@@ -88,7 +88,7 @@ impl World {
     }
 
     pub(crate) fn submit(&mut self, work: &Work) -> Result<Reply, Refusal> {
-        let known = self.load(&decide::needs(work));
+        let known = self.load(&decide::needs(work, &self.policy));
         let mut context = self.context();
         let decision = decide::decide(work, &known, &mut context)?;
         if let Work::Report(report) = work {
@@ -240,8 +240,8 @@ impl World {
                 self.dictionary.extend(add);
                 self.items.insert((asset, section), rows);
             }
-            Row::Fault(fault) if fault.state == FaultState::Cleared => drop(self.faults.remove(&fault.fingerprint)),
             Row::Fault(fault) => drop(self.faults.insert(fault.fingerprint.clone(), fault)),
+            Row::DropFault { fingerprint, .. } => drop(self.faults.remove(&fingerprint)),
             Row::Ticket(ticket) => drop(self.tickets.insert(ticket.id, *ticket)),
             Row::Comment(_) | Row::Once(_) | Row::ForgetOnce(_) => {}
             Row::Link(link) => drop(self.links.insert(link.id, link)),

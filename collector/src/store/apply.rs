@@ -40,6 +40,7 @@ fn put(engine: &mut dyn Engine, dictionary: &mut Dictionary, row: &Row, now: At)
         Row::DropSection { asset, section } => section::drop(engine, *asset, section),
         Row::Software { asset, section, keep, add } => software::put(engine, dictionary, *asset, section, keep, add),
         Row::Fault(fault) => fault::put(engine, fault),
+        Row::DropFault { fingerprint, .. } => fault::drop(engine, fingerprint),
         Row::Ticket(ticket) => desk::put_ticket(engine, ticket),
         Row::Comment(comment) => desk::put_comment(engine, comment),
         Row::Link(link) => desk::put_link(engine, link),

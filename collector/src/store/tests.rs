@@ -7,6 +7,8 @@ mod once;
 mod opening;
 mod pages;
 mod round;
+mod sweep;
+mod tick;
 mod works;
 
 use super::engine::{Cell, Each, Engine, Error, Query, Sql};

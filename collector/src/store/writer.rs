@@ -11,6 +11,7 @@ use super::load::{self, Source};
 use super::names::Names;
 use super::table::agent;
 use super::table::software::Dictionary;
+use super::table::sweep;
 use super::{Denied, apply};
 use crate::decide::{decide, needs};
 use crate::event::Actor;
@@ -261,7 +262,8 @@ impl<E: Engine> Writer<E> {
             let error = match self.decide(work, now, seed) {
                 Ok(Ok(decision)) => {
                     self.engine.release()?;
-                    self.dictionary.keep();
+                    let agent = if let Work::Report(report) = work { Some(report.agent) } else { None };
+                    self.dictionary.keep(agent, now);
                     return Ok(Ok((decision.reply, decision.rows)));
                 }
                 Ok(Err(refusal)) => {
@@ -296,7 +298,7 @@ impl<E: Engine> Writer<E> {
             heard: &*self.outside.heard,
             now,
         };
-        let known = load::load(&mut source, &needs(work))?;
+        let known = load::load(&mut source, &needs(work, &context.policy))?;
         // A report that trips over a bug of ours must fail alone, not stop the collector each time it comes.
         let decided = catch_unwind(AssertUnwindSafe(|| decide(work, &known, &mut context)));
         let decision = match decided {
@@ -305,7 +307,19 @@ impl<E: Engine> Writer<E> {
             Ok(Ok(decision)) => decision,
         };
         apply::apply(&mut self.engine, &mut self.dictionary, &mut self.journal, (&known, &decision), cause, now)?;
+        if *work == Work::Tick {
+            sweep::step(&mut self.engine, &mut self.dictionary)?;
+        }
         Ok(Ok(decision))
+    }
+
+    /// Keeps a row outside of any work.
+    #[cfg(test)]
+    pub fn put(&mut self, row: &Row) -> Result<(), Error> {
+        let decision = Decision { rows: vec![row.clone()], ..Decision::new(Reply::Done) };
+        let cause = CauseId(uuid::Uuid::nil());
+        let known = Known::default();
+        apply::apply(&mut self.engine, &mut self.dictionary, &mut self.journal, (&known, &decision), cause, At(0))
     }
 
     fn fail_queue(&self, queue: &Receiver<Job>, error: &Error) {

@@ -115,12 +115,15 @@ pub struct Needs {
     pub numbers: bool,
     /// Tickets that rules opened for the agent's asset, the newest of each open fault among them.
     pub fault_tickets: bool,
-    /// The asset's latest events (for a snapshot): at most this many.
+    /// The latest events (for a snapshot) of the agent's asset and of those of waiting faults: at most this many
+    /// of each.
     pub recent_events: usize,
     /// Links of these assets and tickets, of the agent's asset when `fault_tickets` is set, of the assets of
     /// waiting faults and of resting tickets, with the tickets at their other ends. Of each kind of link of one
-    /// thing a bounded number, the newest.
+    /// thing a bounded number, the newest. Of an asset only links with tickets in `open_states`.
     pub links: bool,
+    /// States of tickets that matter to the assets with which they are linked.
+    pub open_states: Vec<&'static str>,
     /// The incidents that were opened for a quarantine of the agent, and of the one that speaks for its asset,
     /// with their links to the assets known, the next numbers and the asset's latest events.
     pub quarantine: Option<When>,
@@ -128,7 +131,8 @@ pub struct Needs {
     /// an open fault: without one, this work opens and moves no ticket.
     pub only_with_faults: bool,
     /// Faults of any asset that wait for time to pass (a bounded number, those that wait longest), with their
-    /// assets and those assets' tickets as `fault_tickets` has them: for a tick.
+    /// assets and those assets' tickets as `fault_tickets` has them: for a tick. Left out are those of which time
+    /// proves nothing: the agent said goodbye, or the section that tells of them cannot be read.
     pub waiting_faults: bool,
     /// Tickets that nobody has written for so long in a state: a bounded number of each, the longest first, with
     /// their links if those are wanted.
@@ -170,6 +174,8 @@ pub struct Known {
     pub items: BTreeMap<String, Items>,
     /// Rows of software sections that were asked for.
     pub software: BTreeMap<String, Software>,
+    /// The agent told more software that nobody had than it may for now: none is taken that its asset has not.
+    pub software_full: bool,
     /// Other assets that hold some of the evidence.
     pub candidates: Vec<Candidate>,
     /// How many assets hold each identifier asked for (0 left out): learned junk is held by many.
@@ -194,8 +200,8 @@ pub struct Known {
     pub once: once::Memory,
     /// The next free number by kind of ticket.
     pub numbers: BTreeMap<Kind, u64>,
-    /// The asset's latest events as JSON, newest first.
-    pub recent_events: Vec<String>,
+    /// The latest events of assets as JSON, newest first.
+    pub recent_events: BTreeMap<AssetId, Vec<String>>,
     /// Links.
     pub links: Vec<Link>,
 }
@@ -231,8 +237,10 @@ pub enum Row {
     DropSection { asset: AssetId, section: String },
     /// The software of a section: numbers kept, and rows added.
     Software { asset: AssetId, section: String, keep: Vec<i64>, add: Vec<Item> },
-    /// A fault, by its fingerprint.
+    /// A fault that is not cleared, by its fingerprint.
     Fault(Fault),
+    /// A fault that has passed, or never held.
+    DropFault { asset: AssetId, fingerprint: String },
     /// A ticket.
     Ticket(Box<Ticket>),
     /// A comment.

@@ -1,6 +1,6 @@
 //! The agents' port: who gets in, and what ends it.
 
-use crate::house::{House, beat, csr, key};
+use crate::house::{House, beat, csr, first_report, key};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use collector::clock;
@@ -8,10 +8,6 @@ use collector::pki::proof;
 use collector::work::Act;
 use rcgen::CertificateParams;
 use serde_json::{Value, json};
-use shared::checkin::{Part, Record, State};
-use shared::digest;
-use shared::evidence::{self, Evidence};
-use shared::fact::Item;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_certificate_of_ours_there_is_no_answer() {
@@ -146,22 +142,7 @@ async fn a_beat_is_answered_and_wants_what_is_not_held() {
 async fn a_list_filtered_by_presence_says_what_memory_says() {
     let house = House::open("").await;
     let agent = house.agent().await;
-    let item = Item::from(Evidence { kind: evidence::Kind::SystemSerial, value: "Dell Inc.|X|S1".into() });
-    let told = digest::section_of([&item]);
-    let root = digest::root([(evidence::SECTION, State::Seen, told)]);
-    let part = Part {
-        section: evidence::SECTION.into(),
-        state: State::Seen,
-        digest: told,
-        base: None,
-        put: Some(vec![item]),
-        del: Vec::new(),
-        problems: Vec::new(),
-        truncated: false,
-    };
-    let record = Record { seq: 1, at: clock::now(), root, sections: vec![part], gap: None };
-    let body = json!({"stream": "1".repeat(32), "seq": 1, "root": root, "records": [record]});
-    let answer = agent.check_in(&house, &body).await;
+    let answer = agent.check_in(&house, &first_report()).await;
     assert_eq!(answer.status(), 200);
     // Nothing was flushed yet: that is done once a minute.
     let token = house.api_token(&["assets:read"]).await;

@@ -12,6 +12,10 @@ use collector::work::{Act, Work};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
 use reqwest::{Certificate, Client, ClientBuilder, Identity, Response};
 use serde_json::{Value, json};
+use shared::checkin::{Part, Record, State};
+use shared::digest;
+use shared::evidence::{self, Evidence};
+use shared::fact::Item;
 use shared::id::{ApiTokenId, JoinTokenId};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -157,4 +161,23 @@ pub fn text(value: &Value) -> String {
 /// A check-in with nothing new.
 pub fn beat() -> Value {
     json!({"stream": "0".repeat(32), "seq": 0, "root": "0".repeat(32)})
+}
+
+/// The first check-in of a machine that is known by its serial.
+pub fn first_report() -> Value {
+    let item = Item::from(Evidence { kind: evidence::Kind::SystemSerial, value: "Dell Inc.|X|S1".into() });
+    let told = digest::section_of([&item]);
+    let root = digest::root([(evidence::SECTION, State::Seen, told)]);
+    let part = Part {
+        section: evidence::SECTION.into(),
+        state: State::Seen,
+        digest: told,
+        base: None,
+        put: Some(vec![item]),
+        del: Vec::new(),
+        problems: Vec::new(),
+        truncated: false,
+    };
+    let record = Record { seq: 1, at: clock::now(), root, sections: vec![part], gap: None };
+    json!({"stream": "1".repeat(32), "seq": 1, "root": root, "records": [record]})
 }

@@ -5,3 +5,4 @@ mod agents;
 mod enrolling;
 mod house;
 mod limits;
+mod scopes;

@@ -162,12 +162,24 @@ pub struct Field {
     pub shape: Shape,
     /// It is forgotten when the ticket leaves this state.
     pub only_in: Option<&'static str>,
+    /// Once the ticket is opened, it is edited in these states only.
+    pub edited_in: Option<&'static [&'static str]>,
 }
 
 impl Field {
     /// A field that stays.
     pub const fn new(name: &'static str, shape: Shape) -> Field {
-        Field { name, shape, only_in: None }
+        Field { name, shape, only_in: None, edited_in: None }
+    }
+
+    /// The same, forgotten when the ticket leaves this state.
+    pub const fn only_in(self, state: &'static str) -> Field {
+        Field { only_in: Some(state), ..self }
+    }
+
+    /// The same, edited in these states only.
+    pub const fn edited_in(self, states: &'static [&'static str]) -> Field {
+        Field { edited_in: Some(states), ..self }
     }
 }
 

@@ -124,7 +124,8 @@ fn every_kind_has_one_process_and_every_name_in_a_table_is_known() {
             assert!(process.fields.iter().any(|field| field.name == entry.field), "{}", entry.field);
         }
         for field in process.fields {
-            assert!(field.only_in.is_none_or(|state| names.contains(&state)), "{}", field.name);
+            let states = field.only_in.iter().chain(field.edited_in.into_iter().flatten());
+            assert!(states.into_iter().all(|state| names.contains(state)), "{}", field.name);
         }
     }
 }
@@ -288,6 +289,7 @@ fn reopening_forgets_the_resolution_and_ends_after_seven_days() {
     let mut done = ticket(process, "resolved");
     done.resolution_code = Some("fixed".into());
     done.resolution_text = Some("new disk".into());
+    done.assignee = Some("kim".into());
     let reopen = |days: i64| {
         let mut done = done.clone();
         done.fields.insert(DONE_AT.into(), NOW.plus_secs(-days * 86_400).0.to_string());
@@ -313,6 +315,7 @@ fn a_hold_reason_lasts_as_long_as_the_hold_and_a_resolution_is_taken_only_by_a_m
     let process = &incident::PROCESS;
     let mut held = ticket(process, "on_hold");
     held.fields.insert("hold_reason".into(), "awaiting_vendor".into());
+    held.assignee = Some("kim".into());
     let mut fields = BTreeMap::new();
     let go = |fields: &BTreeMap<String, String>| {
         process.take(
@@ -331,4 +334,30 @@ fn a_hold_reason_lasts_as_long_as_the_hold_and_a_resolution_is_taken_only_by_a_m
     assert_eq!(go(&fields).expect("moved").fields, BTreeMap::new());
     fields.insert("resolution_code".to_owned(), "fixed".to_owned());
     assert_eq!(go(&fields), Err(Refusal::invalid("resolution_code", "not taken by a move to in_progress")));
+}
+
+#[test]
+fn what_kind_of_change_it_is_is_settled_while_it_is_a_draft() {
+    let process = &change::PROCESS;
+    let edit = |state: &str, was: &str, is: &str| {
+        let mut change = ticket(process, state);
+        change.fields.insert("type".into(), was.into());
+        process
+            .edit(&mut change, &BTreeMap::from([("type".to_owned(), is.to_owned())]))
+            .map(|()| change.fields["type"].clone())
+    };
+    assert_eq!(edit("draft", "normal", "standard"), Ok("standard".into()));
+    assert_eq!(edit("assessing", "normal", "normal"), Ok("normal".into()), "said again");
+    for (state, was, is) in [("assessing", "normal", "emergency"), ("scheduled", "standard", "")] {
+        let why = format!("CHG-17 is {state}; this is edited in draft only");
+        assert_eq!(edit(state, was, is), Err(Refusal::invalid("type", why)));
+    }
+    // Nor on the way: the move would be one that the new kind has not.
+    let mut standard = ticket(process, "draft");
+    standard.fields.insert("type".into(), "standard".into());
+    let step = allowed(&standard)[0];
+    let mut bag = bag(process, step.needs);
+    assert!(take(process, &standard, step, &bag).is_ok());
+    bag.fields.insert("type".into(), "normal".into());
+    assert!(matches!(take(process, &standard, step, &bag), Err(Refusal::Conflict(_))));
 }

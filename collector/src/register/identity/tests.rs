@@ -161,6 +161,22 @@ fn a_cloned_disk_quarantines_its_key_and_changes_nothing() {
 }
 
 #[test]
+fn an_agent_that_was_split_from_its_asset_never_takes_it_back() {
+    let mut world = World::new();
+    let mut machine = started(&mut world, 1);
+    let asset = world.asset_of(machine.agent);
+    world.act(Act::Forked { agent: machine.agent, detail: "two contents".into() }).expect("noted");
+    let reason = "it is the copy".to_owned();
+    world.act(Act::Resolve { agent: machine.agent, how: Resolution::Split, reason }).expect("resolved");
+    // Long enough for the asset's agent to count as silent: it is this very agent.
+    world.later(100_000);
+    machine.restart(5);
+    machine.settle(&mut world);
+    assert_ne!(world.asset_of(machine.agent), asset);
+    assert_eq!(world.agents[&machine.agent].state, AgentState::Active);
+}
+
+#[test]
 fn a_clone_that_notices_says_so() {
     let mut world = World::new();
     let mut machine = started(&mut world, 1);

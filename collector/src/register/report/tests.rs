@@ -3,7 +3,7 @@
 use super::super::testing::*;
 use crate::event::{Event, Upgrade};
 use crate::register::model::*;
-use crate::work::{Refusal, Reply, Work};
+use crate::work::{Policy, Refusal, Reply, Work};
 use shared::checkin::{Gap, State};
 use shared::digest;
 use shared::fact::Item;
@@ -242,12 +242,30 @@ fn only_active_agents_are_heard() {
 }
 
 #[test]
+fn good_readings_ask_for_nothing_of_the_desk() {
+    let (world, mut machine) = started();
+    let mut asks = |value: i64, policy: &Policy| {
+        machine.put("health_disks", reading("disk_space", "/", value));
+        let record = machine.record(world.now);
+        !crate::decide::needs(&machine.report(&record), policy).only_with_faults
+    };
+    let policy = Policy::default();
+    let (lower, at_once) =
+        (BTreeMap::from([("disk_space".to_owned(), (70, 60))]), Policy { fault_reports: 1, ..Policy::default() });
+    let lower = Policy { thresholds: lower, ..Policy::default() };
+    assert_eq!(
+        [asks(89, &policy), asks(90, &policy), asks(69, &lower), asks(70, &lower), asks(10, &at_once)],
+        [false, true, false, true, true]
+    );
+}
+
+#[test]
 fn the_same_work_on_the_same_knowledge_decides_the_same() {
     let (mut world, mut machine) = started();
     machine.put("disks", Item::new("disk", "a"));
     machine.put("health_disks", reading("disk_space", "/", 99));
     let work: Work = machine.report(&machine.clone().record(world.now));
-    let known = world.load(&crate::decide::needs(&work));
+    let known = world.load(&crate::decide::needs(&work, &world.policy));
     let mut context = world.context();
     let again = &mut context.clone();
     assert_eq!(crate::decide::decide(&work, &known, &mut context), crate::decide::decide(&work, &known, again));

@@ -206,3 +206,22 @@ fn rows_behind_a_failed_section_are_asked_for_once() {
     assert_eq!(record.sections[0].put, None);
     assert_eq!(play.deliver(&record), Vec::<String>::new());
 }
+
+#[test]
+fn software_waits_while_its_agent_told_too_much_that_is_new() {
+    let mut world = World::new();
+    let mut machine = laptop(world.enrolled("host-1"), 1);
+    machine.settle(&mut world);
+    machine.put("dpkg", package("pkg1", "2.0"));
+    machine.put("disks", Item::new("disk", "new"));
+    let work = machine.report(&machine.clone().record(world.now));
+    let known = crate::work::Known { software_full: true, ..world.load(&crate::decide::needs(&work, &world.policy)) };
+    let decision = crate::decide::decide(&work, &known, &mut world.context()).expect("taken");
+    let Reply::Report { want, .. } = &decision.reply else { panic!("a report's answer") };
+    assert_eq!(want, &["dpkg"], "the section comes whole, later");
+    let rows = |section: &str| {
+        let of = |row: &crate::work::Row| matches!(row, crate::work::Row::Items { section: s, .. } | crate::work::Row::Software { section: s, .. } if s == section);
+        decision.rows.iter().filter(|row| of(row)).count()
+    };
+    assert_eq!((rows("dpkg"), rows("disks")), (0, 1), "all else is taken");
+}

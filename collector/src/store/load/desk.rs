@@ -4,8 +4,9 @@ use super::Source;
 use crate::desk::model::{End, Kind, Link, Rel, Ticket};
 use crate::event::Subject;
 use crate::register::model::AgentState;
-use crate::store::cells::{Cells, all, one};
-use crate::store::engine::{Engine, Error, Sql};
+use crate::store::cells::{Cells, all, one, select};
+use crate::store::engine::{Engine, Error, Query, Sql};
+use crate::store::read::any_of;
 use crate::store::table::desk::{link_columns, read_link, read_ticket, ticket, ticket_columns};
 use crate::store::table::{asset, fault};
 use crate::work::{Known, Needs, Resting, When};
@@ -13,8 +14,8 @@ use shared::id::{AssetId, LinkId, TicketId};
 use shared::unit::At;
 use std::collections::BTreeSet;
 
-/// Faults that one tick looks at.
-const WAITING_FAULTS: usize = 1_024;
+/// Faults of one check that one tick looks at.
+const WAITING_FAULTS: i64 = 256;
 /// Links of one kind of one thing that a rule gets to see, the newest.
 const LINKS: i64 = 200;
 /// Tickets of rules on one asset that a rule gets to see, beside the newest of each open fault.
@@ -84,17 +85,27 @@ pub fn triage(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> Resu
             newest(source.engine, &print, known)?;
         }
     }
-    if let Some(asset) = own.filter(|_| needs.recent_events > 0) {
-        let subject = Subject::Asset(asset).to_string();
-        known.recent_events = source.journal.recent(source.engine, &subject, needs.recent_events)?;
+    for asset in own.into_iter().chain(assets.iter().copied()) {
+        recent(source, asset, needs.recent_events, known)?;
     }
     if needs.links {
         assets.extend(&needs.assets);
+        for asset in assets {
+            known.links.append(&mut links_of_asset(source.engine, asset, &needs.open_states)?);
+        }
         let rests = |ticket: &&Ticket| needs.resting.iter().any(|rest| rest.state == ticket.state);
         let resting: Vec<TicketId> = known.tickets.values().filter(rests).map(|ticket| ticket.id).collect();
-        let tickets = needs.tickets.iter().copied().chain(resting).map(End::Ticket);
-        let ends: Vec<End> = assets.into_iter().map(End::Asset).chain(tickets).collect();
-        links(source.engine, &ends, known)?;
+        let tickets: Vec<TicketId> = needs.tickets.iter().copied().chain(resting).collect();
+        links(source.engine, &tickets, known)?;
+    }
+    Ok(())
+}
+
+/// The latest events of an asset, unless they are known.
+fn recent(source: &mut Source<'_>, asset: AssetId, limit: usize, known: &mut Known) -> Result<(), Error> {
+    if limit > 0 && !known.recent_events.contains_key(&asset) {
+        let subject = Subject::Asset(asset).to_string();
+        known.recent_events.insert(asset, source.journal.recent(source.engine, &subject, limit)?);
     }
     Ok(())
 }
@@ -125,9 +136,8 @@ pub fn quarantine(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> 
         }
     }
     known.numbers.insert(Kind::Incident, next_number(source.engine, Kind::Incident)?);
-    if let Some(own) = known.own.as_ref().filter(|_| needs.recent_events > 0 && known.recent_events.is_empty()) {
-        let subject = Subject::Asset(own.asset.id).to_string();
-        known.recent_events = source.journal.recent(source.engine, &subject, needs.recent_events)?;
+    if let Some(asset) = known.own.as_ref().map(|own| own.asset.id) {
+        recent(source, asset, needs.recent_events, known)?;
     }
     Ok(())
 }
@@ -165,11 +175,34 @@ fn pair(engine: &mut dyn Engine, from: &End, rel: Rel, to: &End) -> Result<Optio
     one(engine, sql, &[from.to_string().into(), rel.name().into(), to.to_string().into()], read_link)
 }
 
-/// Links of these, each once, with the tickets at their other ends. The newest of each kind of link: so a rule
-/// that asks whether there is one of a kind is never wrong, however many others there are.
-fn links(engine: &mut dyn Engine, ends: &[End], known: &mut Known) -> Result<(), Error> {
+/// Links of an asset with tickets in these states, the newest: however many tickets it ever had.
+fn links_of_asset(engine: &mut dyn Engine, asset: AssetId, states: &[&str]) -> Result<Vec<Link>, Error> {
+    let from = concat!(
+        "select ",
+        link_columns!(),
+        " from link l join ticket t on t.id = substr(l.to_end, 8) and l.to_end = 'ticket:' || t.id where l.from_end = "
+    );
+    let to = concat!(
+        "select ",
+        link_columns!(),
+        " from link l join ticket t on t.id = substr(l.from_end, 8) and l.from_end = 'ticket:' || t.id where l.to_end = "
+    );
+    let mut links = Vec::new();
+    for sql in [from, to] {
+        let mut query = Query::new(sql);
+        query.push("?", [End::Asset(asset).to_string().into()]);
+        any_of(&mut query, states, " and t.state in (");
+        query.push(" order by l.id desc limit ?", [LINKS.into()]);
+        links.append(&mut select(engine, &query, read_link)?);
+    }
+    Ok(links)
+}
+
+/// Links of these tickets, each once, with the tickets at the other ends of all links. The newest of each kind of
+/// link: so a rule that asks whether there is one of a kind is never wrong, however many others there are.
+fn links(engine: &mut dyn Engine, tickets: &[TicketId], known: &mut Known) -> Result<(), Error> {
     let mut seen: BTreeSet<LinkId> = known.links.iter().map(|link| link.id).collect();
-    for end in ends {
+    for end in tickets.iter().copied().map(End::Ticket) {
         let from = Sql(concat!(
             "select ",
             link_columns!(),

@@ -36,6 +36,7 @@ pub struct Source<'a> {
 pub fn load(source: &mut Source<'_>, needs: &Needs) -> Result<Known, Error> {
     let mut known = Known::default();
     identity::own(source, needs, &mut known)?;
+    known.software_full = needs.agent.is_some_and(|agent| source.dictionary.is_full(agent, source.now));
     if let Some(asset) = known.own.as_ref().map(|own| own.asset.id) {
         for section in section::of(source.engine, asset)? {
             known.sections.insert(section.name.clone(), section);

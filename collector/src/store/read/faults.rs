@@ -32,10 +32,10 @@ pub fn list(engine: &mut dyn Engine, f: &FaultFilter, page: &Page) -> Result<Row
     Ok(Rows::cut(select(engine, &query, read)?, page, |fault| [(&fault.fingerprint).into()]))
 }
 
-/// Every fault that waits to hold or to pass, for the memory of the collector when it starts.
+/// Every fault that waits to hold, to pass, or for an incident, for the memory of the collector when it starts.
 ///
 /// # Errors
 /// [`Error`].
 pub fn waiting(engine: &mut dyn Engine) -> Result<Vec<Fault>, Error> {
-    crate::store::table::fault::waiting(engine, usize::MAX)
+    crate::store::table::fault::beaten(engine)
 }

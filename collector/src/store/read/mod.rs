@@ -65,10 +65,10 @@ fn text_filter(query: &mut Query, text: Option<&Text>, fragment: &'static str) {
 }
 
 /// Adds `column in (…)`; an empty list is no condition. `fragment` ends with the open bracket.
-fn any_of(query: &mut Query, names: &[String], fragment: &'static str) {
+pub(super) fn any_of<T: AsRef<str>>(query: &mut Query, names: &[T], fragment: &'static str) {
     for (index, name) in names.iter().enumerate() {
         query.push(if index == 0 { fragment } else { "" }, []);
-        query.push(if index == 0 { "?" } else { ", ?" }, [name.into()]);
+        query.push(if index == 0 { "?" } else { ", ?" }, [name.as_ref().into()]);
     }
     if !names.is_empty() {
         query.push(")", []);

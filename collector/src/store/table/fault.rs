@@ -45,6 +45,14 @@ pub fn put(engine: &mut dyn Engine, fault: &Fault) -> Result<(), Error> {
     engine.run(PUT, &params).map(|_| ())
 }
 
+/// Takes a fault away.
+///
+/// # Errors
+/// [`Error`].
+pub fn drop(engine: &mut dyn Engine, fingerprint: &str) -> Result<(), Error> {
+    engine.run(Sql("delete from fault where fingerprint = ?1"), &[fingerprint.into()]).map(|_| ())
+}
+
 /// Reads a fault from [`columns`].
 pub fn read(cells: &[Cell]) -> Result<Fault, Error> {
     let mut c = Cells::new("fault", cells);
@@ -65,29 +73,46 @@ pub fn read(cells: &[Cell]) -> Result<Fault, Error> {
     })
 }
 
-/// The faults of an asset that are not cleared.
+/// The faults of an asset.
 ///
 /// # Errors
 /// [`Error`].
 pub fn open_of(engine: &mut dyn Engine, asset: AssetId) -> Result<Vec<Fault>, Error> {
-    let sql = Sql(concat!(
-        "select ",
-        columns!(),
-        " from fault f where f.asset = ?1 and f.state in ('pending', 'raised', 'passing') order by f.fingerprint"
-    ));
+    let sql = Sql(concat!("select ", columns!(), " from fault f where f.asset = ?1 order by f.fingerprint"));
     all(engine, sql, &[asset.into()], read)
 }
 
-/// Faults of any asset that wait for time to pass, the longest waiting first.
+/// Faults of any asset that wait for time to pass, the longest waiting first, at most so many of each check. Left
+/// out are those of assets whose agent said goodbye, and of sections that cannot be read.
 ///
 /// # Errors
 /// [`Error`].
-pub fn waiting(engine: &mut dyn Engine, limit: usize) -> Result<Vec<Fault>, Error> {
+pub fn waiting(engine: &mut dyn Engine, of_check: i64) -> Result<Vec<Fault>, Error> {
     let sql = Sql(concat!(
         "select ",
         columns!(),
-        " from fault f where f.state in ('pending', 'passing') order by f.last_at, f.fingerprint limit ?1"
+        " from fault f where f.state in ('pending', 'passing') and f.check_name = ?1 \
+         and not exists (select 1 from asset a join agent g on g.id = a.agent \
+         where a.id = f.asset and g.goodbye is not null) \
+         and not exists (select 1 from section s where s.asset = f.asset and s.name = ?2 and s.state = 'failed') \
+         order by f.last_at, f.fingerprint limit ?3"
     ));
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    all(engine, sql, &[limit.into()], read)
+    let mut faults = Vec::new();
+    for check in shared::health::CHECKS {
+        faults.append(&mut all(engine, sql, &[check.name.into(), check.section.into(), of_check.into()], read)?);
+    }
+    Ok(faults)
+}
+
+/// All faults that wait to hold, to pass, or for an incident.
+///
+/// # Errors
+/// [`Error`].
+pub fn beaten(engine: &mut dyn Engine) -> Result<Vec<Fault>, Error> {
+    let sql = Sql(concat!(
+        "select ",
+        columns!(),
+        " from fault f where f.state in ('pending', 'passing') or (f.state = 'raised' and f.ticket is null)"
+    ));
+    all(engine, sql, &[], read)
 }

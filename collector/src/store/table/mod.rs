@@ -10,6 +10,7 @@ pub mod item;
 pub mod once;
 pub mod section;
 pub mod software;
+pub mod sweep;
 pub mod token;
 
 use super::engine::{Cell, Engine, Error, Sql};

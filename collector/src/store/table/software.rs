@@ -6,18 +6,29 @@
 use crate::register::model::{Installed, Software};
 use crate::store::cells::{Cells, all, json, one};
 use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::table::sweep::Sweep;
 use crate::store::{codec, sortkey};
 use shared::digest::{self, Digest};
 use shared::fact::Item;
-use shared::id::AssetId;
+use shared::id::{AgentId, AssetId};
+use shared::unit::At;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Versions that are remembered at most; then all are forgotten and looked up again.
 const REMEMBERED: usize = 1_000_000;
 
+/// Versions that one agent may make in one hour: several first inventories. An agent beyond it is asked for its
+/// software again later.
+pub const NEW_ROWS_HOUR: usize = 50_000;
+const HOUR_S: i64 = 3_600;
+
 /// Numbers and digests of versions that were looked up before. Belongs to the writer.
 #[derive(Debug, Default)]
 pub struct Dictionary {
+    /// What is no longer used.
+    pub sweep: Sweep,
+    /// How many versions agents made since a moment.
+    made: HashMap<AgentId, (At, usize)>,
     numbers: HashMap<Digest, i64>,
     /// By number: numbers are given from 1 on, without holes.
     digests: Vec<Option<Digest>>,
@@ -26,9 +37,25 @@ pub struct Dictionary {
 }
 
 impl Dictionary {
-    /// The work's savepoint was released.
-    pub fn keep(&mut self) {
+    /// The work's savepoint was released; it was this agent's.
+    pub fn keep(&mut self, agent: Option<AgentId>, now: At) {
+        let rows = self.fresh.len();
         self.fresh.clear();
+        let Some(agent) = agent.filter(|_| rows > 0) else { return };
+        self.made.retain(|_, (since, _)| now.secs_since(*since) < HOUR_S);
+        self.made.entry(agent).or_insert((now, 0)).1 += rows;
+    }
+
+    /// Whether this agent made as many versions as it may for now.
+    pub fn is_full(&self, agent: AgentId, now: At) -> bool {
+        let made = self.made.get(&agent).filter(|(since, _)| now.secs_since(*since) < HOUR_S);
+        made.is_some_and(|(_, rows)| *rows >= NEW_ROWS_HOUR)
+    }
+
+    /// Forgets what was looked up: some of it is gone.
+    pub fn look_again(&mut self) {
+        self.numbers.clear();
+        self.digests.clear();
     }
 
     /// The work's savepoint was rolled back: what it made is gone.
@@ -41,9 +68,9 @@ impl Dictionary {
         }
     }
 
-    /// Forgets everything: the whole transaction was rolled back.
+    /// Forgets everything: the whole transaction was rolled back. What agents made stays counted.
     pub fn forget(&mut self) {
-        *self = Dictionary::default();
+        *self = Dictionary { made: std::mem::take(&mut self.made), ..Dictionary::default() };
     }
 
     fn remember(&mut self, id: i64, row: Digest) {
@@ -168,6 +195,7 @@ pub fn put(
     for item in add {
         ids.push(dictionary.number(engine, item)?);
     }
+    dictionary.sweep.used(&ids);
     let sql = Sql("insert into install (asset, section, ids) values (?1, ?2, ?3) \
          on conflict (asset, section) do update set ids = excluded.ids");
     engine.run(sql, &[asset.into(), section.into(), codec::pack(&mut ids).into()]).map(|_| ())
@@ -235,4 +263,26 @@ pub fn items(engine: &mut dyn Engine, asset: AssetId, section: &str) -> Result<V
     }
     items.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn an_agent_makes_so_many_versions_in_an_hour() {
+        let (agent, other) = (AgentId(Uuid::from_u128(1)), AgentId(Uuid::from_u128(2)));
+        let (start, mut dictionary) = (At::from_secs(1_800_000_000), Dictionary::default());
+        let mut make = |rows: usize, now: At| {
+            dictionary.fresh = vec![(1, Digest::default()); rows];
+            dictionary.keep(Some(agent), now);
+            dictionary.forget();
+            (dictionary.is_full(agent, now), dictionary.is_full(other, now))
+        };
+        assert_eq!(make(2 * 20_000, start), (false, false), "a first inventory, even twice");
+        assert_eq!(make(NEW_ROWS_HOUR - 2 * 20_000, start.plus_secs(60)), (true, false));
+        assert_eq!(make(0, start.plus_secs(HOUR_S)), (false, false));
+        assert_eq!(make(NEW_ROWS_HOUR, start.plus_secs(HOUR_S)), (true, false));
+    }
 }

@@ -205,12 +205,9 @@ fn ticket(number: u64) -> Ticket {
     }
 }
 
-#[test]
-fn faults_tickets_comments_and_links() {
-    let mut kept = Kept::new();
-    let own = AssetId(id(20));
-    let fault = Fault {
-        asset: own,
+fn fault() -> Fault {
+    Fault {
+        asset: AssetId(id(20)),
         check: "disk_space".into(),
         resource: "/".into(),
         fingerprint: "fp".into(),
@@ -223,17 +220,26 @@ fn faults_tickets_comments_and_links() {
         reports: 2,
         good_since: Some(NOW),
         ticket: Some(ticket(17).id),
-    };
-    let comment =
-        Comment { id: CommentId(id(40)), ticket: ticket(17).id, at: NOW, actor: "local:0".into(), text: "hm\n".into() };
-    let link = Link {
+    }
+}
+
+fn affects() -> Link {
+    Link {
         id: LinkId(id(50)),
         from: End::Ticket(ticket(17).id),
         rel: Rel::Affects,
-        to: End::Asset(own),
+        to: End::Asset(AssetId(id(20))),
         source: "human".into(),
         created: NOW,
-    };
+    }
+}
+
+#[test]
+fn faults_tickets_comments_and_links() {
+    let mut kept = Kept::new();
+    let (own, fault, link) = (AssetId(id(20)), fault(), affects());
+    let comment =
+        Comment { id: CommentId(id(40)), ticket: ticket(17).id, at: NOW, actor: "local:0".into(), text: "hm\n".into() };
     kept.keep(vec![
         Row::Agent(Box::new(agent())),
         Row::Asset(Box::new(asset(20))),
@@ -260,8 +266,6 @@ fn faults_tickets_comments_and_links() {
         (known.link.as_ref(), known.pair.as_ref(), &known.links[..]),
         (Some(&link), Some(&link), &[link.clone()][..])
     );
-    let ticked = kept.load(Needs { waiting_faults: true, fault_tickets: true, ..Needs::default() });
-    assert_eq!((ticked.assets.len(), ticked.tickets.len()), (1, 1));
 
     let comments = read::tickets::comments(&mut kept.engine, ticket(17).id, &Page::default()).expect("comments");
     assert_eq!(comments.rows, [comment]);
@@ -272,6 +276,43 @@ fn faults_tickets_comments_and_links() {
     assert_eq!(kept.keep(vec![Row::Link(Link { id: LinkId(id(51)), ..link.clone() })]), Err(Error::Raced));
     kept.keep(vec![Row::Unlink(link.id)]).expect("gone");
     assert_eq!(read::links::list(&mut kept.engine, Some(&link.to), None, &Page::default()).expect("links").rows, []);
+}
+
+#[test]
+fn time_is_asked_only_of_what_can_be_told_and_assets_only_of_open_tickets() {
+    let mut kept = Kept::new();
+    let own = AssetId(id(20));
+    let rows = vec![Row::Agent(Box::new(agent())), Row::Asset(Box::new(asset(20))), Row::Fault(fault())];
+    kept.keep(rows).expect("kept");
+    kept.keep(vec![Row::Ticket(Box::new(ticket(17))), Row::Link(affects())]).expect("kept");
+    let mut waiting = |rows: Vec<Row>| {
+        kept.keep(rows).expect("kept");
+        let ticked = kept.load(Needs { waiting_faults: true, fault_tickets: true, ..Needs::default() });
+        (ticked.faults.len(), ticked.assets.len(), ticked.tickets.len())
+    };
+    assert_eq!(waiting(vec![]), (0, 0, 0), "its agent said goodbye");
+    assert_eq!(waiting(vec![Row::Agent(Box::new(Agent { rev: 2, goodbye: None, ..agent() }))]), (1, 1, 1));
+    let head = |state| Section {
+        name: "health_disks".into(),
+        state,
+        digest: Digest([3; 16]),
+        rows: 1,
+        problems: Vec::new(),
+        truncated: false,
+        held: None,
+        changed: NOW,
+    };
+    assert_eq!(waiting(vec![Row::Section(own, head(State::Failed))]), (0, 0, 0), "its section cannot be read");
+    assert_eq!(waiting(vec![Row::Section(own, head(State::Seen))]), (1, 1, 1));
+    let all = |open_states| Needs {
+        agent: Some(agent().id),
+        fault_tickets: true,
+        links: true,
+        open_states,
+        ..Needs::default()
+    };
+    assert_eq!(kept.load(all(vec!["closed"])).links.len(), 0, "a ticket in another state is of no matter");
+    assert_eq!(kept.load(all(vec!["new"])).links.len(), 1);
 }
 
 #[test]
