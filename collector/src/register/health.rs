@@ -56,7 +56,9 @@ pub fn steps(
         let Told::Rows(items) = told else { continue };
         for item in items.values() {
             let of_section = |name: &str| health::check(name).is_some_and(|check| check.section == *section);
-            let Some((check, resource)) = health::subject(item).filter(|(check, _)| of_section(check)) else { continue };
+            let Some((check, resource)) = health::subject(item).filter(|(check, _)| of_section(check)) else {
+                continue;
+            };
             let print = fingerprint_of(asset, check, resource);
             match Reading::from_item(item) {
                 Some(reading) => drop(readings.insert(print, reading)),
