@@ -138,7 +138,10 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         command.clone().debug_assert();
-        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+        let lowest = |verb: &&clap::Command| verb.get_name() != "help" && !verb.has_subcommands();
+        let nested = command.get_subcommands().filter(|verb| verb.get_name() != "help");
+        let all = command.get_subcommands().chain(nested.flat_map(clap::Command::get_subcommands));
+        for verb in all.filter(lowest) {
             let help = verb.clone().render_long_help().to_string();
             assert!(help.contains("Example"), "{}", verb.get_name());
         }
