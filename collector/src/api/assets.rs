@@ -129,7 +129,7 @@ fn filter(filter: Filter, interval_s: i64, now: At) -> Result<(AssetFilter, Sort
 fn address(text: &str) -> Result<String, ApiError> {
     let address = text.parse::<IpAddr>();
     address.map(|address| address.to_string()).map_err(|_| {
-        ApiError::bad("address", "address: write an IP address without prefix, such as 192.0.2.7 or 2001:db8::7")
+        ApiError::bad("address", "write an IP address without prefix, such as 192.0.2.7 or 2001:db8::7")
     })
 }
 

@@ -81,7 +81,7 @@ pub fn known<T: Copy>(
     let words: Vec<&str> = all.iter().map(|one| name(*one)).collect();
     match text {
         Some(text) if !words.contains(&text.as_str()) => {
-            Err(ApiError::bad(field, format!("{field}: one of {}", words.join(", "))))
+            Err(ApiError::bad(field, format!("one of {}", words.join(", "))))
         }
         text => Ok(text.into_iter().collect()),
     }

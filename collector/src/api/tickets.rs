@@ -90,7 +90,7 @@ async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<
     match params.open {
         Some(true) if filter.states.is_empty() => filter.states = open_states(),
         Some(true) if !filter.states.iter().all(|state| open_states().contains(state)) => {
-            return Err(ApiError::bad("state", "state: not an open one, and only open tickets are asked for"));
+            return Err(ApiError::bad("state", "not an open one, and only open tickets are asked for"));
         }
         Some(false) => filter.not_states = open_states(),
         Some(true) | None => {}

@@ -53,6 +53,10 @@ async fn a_value_that_is_out_of_bounds_is_named_with_its_bounds() {
         ("/v1/assets?sort=hash", "sort", "id or name"),
         ("/v1/assets?presence=here", "presence", "one of online, off, silent, stale, missing, never"),
         ("/v1/links?rel=likes", "rel", "one of "),
+        ("/v1/assets?class=toaster", "class", "one of computer, laptop, desktop, server, vm, container"),
+        ("/v1/assets?address=here", "address", "write an IP address"),
+        ("/v1/tickets?state=happy", "state", "one of "),
+        ("/v1/tickets?open=true&state=resolved", "state", "not an open one"),
         ("/v1/agents?state=happy", "state", "one of pending, active, quarantined, superseded, revoked"),
     ] {
         let (status, named, told) = name(&desk.local("GET", path, "").await);

@@ -57,9 +57,7 @@ async fn a_filter_finds_the_text_itself_and_nothing_else() {
             ("/v1/assets", "serial"),
             ("/v1/assets", "os"),
             ("/v1/assets", "os_version"),
-            ("/v1/assets", "class"),
-            ("/v1/assets", "lifecycle"),
-            ("/v1/assets", "address"),
+            ("/v1/assets", "part_serial"),
             ("/v1/software", "name"),
             ("/v1/software", "manager"),
             ("/v1/agents", "name"),
@@ -68,6 +66,17 @@ async fn a_filter_finds_the_text_itself_and_nothing_else() {
             ("/v1/events", "kind"),
         ] {
             assert_eq!(found(&desk, path, name, text).await, 0, "{path} {name}={text}");
+        }
+        // Words of a closed list, and addresses.
+        for (path, name) in [
+            ("/v1/assets", "class"),
+            ("/v1/assets", "lifecycle"),
+            ("/v1/assets", "address"),
+            ("/v1/tickets", "state"),
+            ("/v1/agents", "state"),
+        ] {
+            let answer = desk.local("GET", &format!("{path}?{name}={}", encoded(text)), "").await;
+            assert_eq!(answer.problem(), (400, Some(name)), "{path} {name}={text}");
         }
     }
 }
