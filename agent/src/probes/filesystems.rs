@@ -4,7 +4,7 @@
 //! dead would hold the agent for ever. Does not know what is unmounted, nor whether one is too full.
 
 use super::{Every, Found, Os, Probe, mounts, udev};
-use crate::source::{Miss, Source, Space};
+use crate::source::{Source, Space};
 use mounts::Mount;
 use shared::checkin::Problem;
 use shared::hardware::Filesystem;
@@ -16,8 +16,6 @@ pub const PROBE: Probe =
 
 /// Types whose size says how much their pool has left, another number at every look.
 const POOLED: &[&str] = &["zfs"];
-/// Types made with a number of inodes that stays; others count what would still fit.
-const FIXED_INODES: &[&str] = &["ext2", "ext3", "ext4", "minix", "tmpfs", "ufs"];
 
 fn run(source: &dyn Source) -> Result<Found, Problem> {
     let mounted = mounts::local(source)?;
@@ -26,10 +24,8 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     let mut found = Found::default();
     let mut seen = BTreeSet::new();
     for mount in mounted.iter().filter(|mount| seen.insert(mount.point.clone())) {
-        let space = if mount.remote { Err(Miss::Absent) } else { source.space(&mount.point) };
-        if let (false, Err(miss)) = (mount.remote, &space) {
-            found.problems.push(miss.problem(format!("space of {}", mount.point)));
-        }
+        let space = if mount.remote { None } else { Some(mounts::ask_space(source, mount)) };
+        let space = space.and_then(|space| space.map_err(|problem| found.problems.push(problem)).ok());
         let name = if mount.remote { None } else { mounts::device_name(source, mount) };
         let mut uuid = name.as_ref().and_then(|name| uuids.get(name).cloned());
         let mut label = name.as_ref().and_then(|name| labels.get(name).cloned());
@@ -38,7 +34,7 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
             uuid = known.get("ID_FS_UUID").cloned();
             label = label.or_else(|| known.get("ID_FS_LABEL_ENC").map(|label| udev::decode(label)));
         }
-        found.items.push(describe(mount, space.ok(), uuid, label).into());
+        found.items.push(describe(mount, space, uuid, label).into());
     }
     Ok(found)
 }
@@ -57,7 +53,7 @@ fn labels(source: &dyn Source) -> BTreeMap<String, String> {
 fn describe(mount: &Mount, space: Option<Space>, uuid: Option<String>, label: Option<String>) -> Filesystem {
     let bytes = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let kind = mount.fstype.as_str();
-    let counted = space.filter(|space| space.inodes > 0 && FIXED_INODES.contains(&kind));
+    let counted = space.filter(|space| space.inodes > 0 && mount.fixed_inodes());
     Filesystem {
         mount: mount.point.clone(),
         device: mount.source.clone(),

@@ -17,15 +17,22 @@ pub const PROBE: Probe =
 fn run(source: &dyn Source) -> Result<Found, Problem> {
     let uuids = mounts::uuids(source);
     let mut found = Found::default();
-    for mount in mounts::local(source)?.into_iter().filter(Mount::fills) {
-        let device = mounts::device_name(source, &mount);
+    let all: Vec<Mount> = mounts::local(source)?.into_iter().filter(Mount::fills).collect();
+    for mount in all.iter().filter(|mount| is_first(mount, &all)) {
+        let device = mounts::device_name(source, mount);
         let uuid = device.and_then(|name| uuids.get(&name).cloned());
-        let identity = uuid.or_else(|| Some(mount.source.clone()).filter(|name| name.starts_with('/')));
-        match source.space(&mount.point) {
-            Ok(space) => found.items.extend(readings(&mount, &space, identity).into_iter().map(Into::into)),
+        let identity = uuid.or_else(|| pool(mount).map(|pool| format!("zpool:{pool}")));
+        let identity = identity.or_else(|| Some(mount.source.clone()).filter(|name| name.starts_with('/')));
+        match mounts::ask_space(source, mount) {
+            Ok(mut space) => {
+                for other in all.iter().filter(|other| other.point != mount.point && is_one(other, mount)) {
+                    let used = mounts::ask_space(source, other).map_or(0, |other| used_bytes(&other));
+                    space.total_bytes = space.total_bytes.saturating_add(used);
+                }
+                found.items.extend(readings(mount, &space, identity).into_iter().map(Into::into));
+            }
             // It is still mounted: were its rows missing, it would seem to be gone, and its fault with it.
-            Err(miss) => {
-                let problem = miss.problem(format!("space of {}", mount.point));
+            Err(problem) => {
                 let why = if problem.detail.is_empty() { problem.why.name() } else { &problem.detail };
                 let unread = |check| health::unread(check, &mount.point, identity.clone(), why);
                 found.items.extend(["disk_space", "disk_inodes"].map(unread));
@@ -36,24 +43,46 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     Ok(found)
 }
 
+/// The pool that a ZFS dataset is in.
+fn pool(mount: &Mount) -> Option<&str> {
+    (mount.fstype == "zfs").then(|| mount.source.split('/').next().unwrap_or(&mount.source))
+}
+
+/// Two datasets of one pool: what is left is the pool's, and becomes short for all of them at once. What a quota
+/// leaves to a dataset is therefore not told.
+fn is_one(a: &Mount, b: &Mount) -> bool {
+    pool(a).is_some() && pool(a) == pool(b)
+}
+
+/// Of a pool's datasets the one with the shortest mount point is told, which is its root where that is mounted.
+fn is_first(mount: &Mount, all: &[Mount]) -> bool {
+    let place = |mount: &Mount| (mount.point.len(), mount.point.clone());
+    !all.iter().any(|other| is_one(other, mount) && place(other) < place(mount))
+}
+
+fn used_bytes(space: &Space) -> u64 {
+    space.total_bytes.saturating_sub(space.free_bytes)
+}
+
 fn readings(mount: &Mount, space: &Space, identity: Option<String>) -> Vec<Reading> {
-    let used_bytes = space.total_bytes.saturating_sub(space.free_bytes);
     let used_inodes = space.inodes.saturating_sub(space.inodes_free);
-    // A dataset of a pool is as large as what the pool has left: no size of its own.
-    let pooled = mount.fstype == "zfs";
-    let of = |check: &str, value: i64, total: u64| Reading {
+    // A pool is as large as its datasets and what it has left: no size of its own.
+    let size = i64::try_from(space.total_bytes).ok().filter(|_| pool(mount).is_none());
+    // Others than these count what would still fit, so that their number is another one at every look.
+    let inodes = i64::try_from(space.inodes).ok().filter(|_| mount.fixed_inodes());
+    let of = |check: &str, value: i64, total: Option<i64>| Reading {
         check: check.to_owned(),
         resource: mount.point.clone(),
         value,
-        total: i64::try_from(total).ok().filter(|_| !pooled),
+        total,
         identity: identity.clone(),
         detail: None,
     };
-    let bytes = percent(used_bytes, space.available_bytes).map(|value| of("disk_space", value, space.total_bytes));
-    // Filesystems without a fixed number of inodes say 0.
+    let bytes = percent(used_bytes(space), space.available_bytes).map(|value| of("disk_space", value, size));
+    // Filesystems without inodes say 0.
     let inodes = percent(used_inodes, space.inodes_free)
         .filter(|_| space.inodes > 0)
-        .map(|value| of("disk_inodes", value, space.inodes));
+        .map(|value| of("disk_inodes", value, inodes));
     bytes.into_iter().chain(inodes).collect()
 }
 
@@ -145,6 +174,38 @@ mod tests {
             );
             assert_eq!((found.problems[0].why, found.problems[0].what.as_str()), (why, "space of /srv"));
         }
+    }
+
+    #[test]
+    fn a_pool_is_one_reading_and_moving_totals_are_left_out() {
+        let mountinfo = "\
+1 0 8:1 / / rw - xfs /dev/sda1 rw
+2 3 0:50 / /tank/home rw - zfs tank/home rw
+3 1 0:51 / /tank rw - zfs tank rw
+4 1 0:52 / /other rw - zfs tanker rw
+5 1 0:53 / /home rw - nfs4 dead:/home rw
+6 5 8:2 / /home/scratch rw - ext4 /dev/sda2 rw
+";
+        let tape = Tape::new()
+            .file("/proc/self/mountinfo", mountinfo)
+            .space("/", space(1000, 500, 500, 4000, 3000))
+            .space("/tank", space(110, 100, 100, 0, 0))
+            .space("/tank/home", space(990, 100, 100, 0, 0))
+            .space("/other", space(10, 10, 10, 0, 0));
+        let row = |key: &str, value, total, identity: &str| (key.to_owned(), value, total, Some(identity.to_owned()));
+        assert_eq!(
+            told(&tape),
+            [
+                row("disk_space:/", 50, Some(1000), "/dev/sda1"),
+                row("disk_inodes:/", 25, None, "/dev/sda1"),
+                row("disk_space:/other", 0, None, "zpool:tanker"),
+                row("disk_space:/tank", 90, None, "zpool:tank"),
+            ]
+        );
+        let found = run(&tape).expect("found");
+        let unread: Vec<&str> =
+            found.items.iter().filter(|item| item.int("value").is_none()).map(|item| item.key.as_str()).collect();
+        assert_eq!(unread, ["disk_space:/home/scratch", "disk_inodes:/home/scratch"], "asking it could take for ever");
     }
 
     #[test]

@@ -5,25 +5,27 @@
 //!
 //! The rule. A mount counts if its filesystem holds files of its own: disk filesystems, read-only images,
 //! the overlay that is a container's `/`, and a tmpfs whose size somebody chose and that is not the
-//! system's own (`/run`, `/dev`, `/sys`, `/proc`; `/tmp` counts, because programs break when it is full).
+//! system's own (`/run`, `/dev`, `/sys`, `/proc`; `/tmp` counts, because programs break when it is full) nor
+//! made for a container, which comes and goes with it.
 //! Network filesystems count too and are marked `remote`: whoever asks one for its space may wait for ever.
+//! So may who asks one of this machine that is mounted below such a one, because the way to it leads through
+//! the dead server, a daemon (autofs) or a program (FUSE): it is told, and never asked ([`ask_space`]).
 //! One filesystem counts once, however often it is bound elsewhere, and not where another one covers it.
 
-use crate::source::{Miss, Source};
+use crate::source::{Miss, Source, Space};
 use shared::checkin::{Problem, Why};
 use std::collections::BTreeMap;
 
 /// Filesystems that hold files of their own on this machine.
 const LOCAL: &[&str] = &[
-    "apfs", "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "fuseblk", "gfs2", "hfs", "hfsplus", "jffs2",
-    "jfs", "minix", "msdos", "nilfs2", "ntfs", "ntfs3", "ocfs2", "reiser4", "reiserfs", "ubifs", "ufs", "vfat", "xfs",
-    "zfs",
+    "apfs", "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "fuseblk", "hfs", "hfsplus", "jffs2", "jfs",
+    "minix", "msdos", "nilfs2", "ntfs", "ntfs3", "reiser4", "reiserfs", "ubifs", "ufs", "vfat", "xfs", "zfs",
 ];
 
 /// Images: always full, never written.
 const IMAGES: &[&str] = &["cramfs", "erofs", "iso9660", "romfs", "squashfs", "udf"];
 
-/// Filesystems whose files are elsewhere.
+/// Filesystems whose files are elsewhere, or that ask other machines before they answer (cluster filesystems).
 const REMOTE: &[&str] = &[
     "9p",
     "afs",
@@ -38,12 +40,14 @@ const REMOTE: &[&str] = &[
     "fuse.rclone",
     "fuse.s3fs",
     "fuse.sshfs",
+    "gfs2",
     "glusterfs",
     "gpfs",
     "lustre",
     "ncpfs",
     "nfs",
     "nfs4",
+    "ocfs2",
     "smb3",
     "smbfs",
     "virtiofs",
@@ -52,6 +56,15 @@ const REMOTE: &[&str] = &[
 
 /// Folders that are the system's own; a tmpfs there says nothing of the machine.
 const SYSTEM: &[&str] = &["/dev", "/proc", "/run", "/sys"];
+
+/// Folders in which container engines mount a tmpfs for each container; `/run` is [`SYSTEM`]'s already.
+const ENGINES: &[&str] = &["/var/lib/containerd", "/var/lib/containers", "/var/lib/docker", "/var/lib/kubelet"];
+
+/// Types made with a number of inodes that stays; others count what would still fit, another number at every look.
+const FIXED_INODES: &[&str] = &["ext2", "ext3", "ext4", "minix", "tmpfs", "ufs"];
+
+/// Mounts on mounts on mounts; more are not followed.
+const DEPTH: usize = 32;
 
 /// Files over which container engines bind one of the host's: no filesystems of this machine.
 const BOUND_FILES: &[&str] = &["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"];
@@ -77,14 +90,30 @@ pub struct Mount {
     pub options: String,
     /// Options of the filesystem.
     pub super_options: String,
-    /// On another machine: never ask for its space.
+    /// On another machine: never asked for its space.
     pub remote: bool,
+    /// On this machine, and why it is never asked for its space all the same.
+    pub unasked: Option<Unasked>,
+}
+
+/// Why a filesystem of this machine is not asked for its space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unasked {
+    /// The way to it leads through another machine, a daemon or a program, which may be dead.
+    Behind,
+    /// Its mount point is no UTF-8, and could only be asked for by another name.
+    Unnamed,
 }
 
 impl Mount {
     /// Nothing can be written through it.
     pub fn read_only(&self) -> bool {
         has(&self.options, "ro") || has(&self.super_options, "ro") || IMAGES.contains(&self.fstype.as_str())
+    }
+
+    /// Has a number of inodes that is always the same.
+    pub fn fixed_inodes(&self) -> bool {
+        FIXED_INODES.contains(&self.fstype.as_str())
     }
 
     /// Can become full: local and written to.
@@ -114,6 +143,22 @@ pub fn local(source: &dyn Source) -> Result<Vec<Mount>, Problem> {
         return Err(Problem::new(Why::Malformed, OWN).detail("no line of it is a mount"));
     }
     Ok(select(&mounts))
+}
+
+/// Space of a filesystem of this machine, unless asking for it could take for ever.
+///
+/// # Errors
+/// The problem why it is not known.
+pub fn ask_space(source: &dyn Source, mount: &Mount) -> Result<Space, Problem> {
+    let what = || format!("space of {}", mount.point);
+    match mount.unasked {
+        None => source.space(&mount.point).map_err(|miss| miss.problem(what())),
+        Some(Unasked::Behind) => {
+            let detail = "not asked, because the way to it leads over another machine, an automounter or FUSE";
+            Err(Problem::new(Why::Failed, what()).detail(detail))
+        }
+        Some(Unasked::Unnamed) => Err(Problem::new(Why::Malformed, what()).detail("its mount point is no UTF-8")),
+    }
 }
 
 /// UUIDs of filesystems by the kernel's name of the device they are on, as udev found them.
@@ -155,18 +200,24 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let (major, minor) = number()?.split_once(':')?;
     let device = (major.parse().ok()?, minor.parse().ok()?);
     let root = unescape(fields.next()?);
-    let point = unescape(fields.next()?);
+    let bytes = unescape_bytes(fields.next()?);
+    let unasked = std::str::from_utf8(&bytes).is_err().then_some(Unasked::Unnamed);
+    let point = String::from_utf8_lossy(&bytes).into_owned();
     let options = unescape(fields.next()?);
     fields.by_ref().find(|field| *field == b"-")?;
     let fstype = unescape(fields.next()?);
     let source = unescape(fields.next().unwrap_or(b"none"));
     let super_options = unescape(fields.next().unwrap_or(b""));
     let remote = REMOTE.contains(&fstype.as_str());
-    Some(Mount { id, parent, device, root, point, fstype, source, options, super_options, remote })
+    Some(Mount { id, parent, device, root, point, fstype, source, options, super_options, remote, unasked })
+}
+
+fn unescape(field: &[u8]) -> String {
+    String::from_utf8_lossy(&unescape_bytes(field)).into_owned()
 }
 
 /// Space, tab, newline and backslash are written in octal: `\040`.
-fn unescape(field: &[u8]) -> String {
+fn unescape_bytes(field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&byte, tail)) = rest.split_first() {
@@ -185,13 +236,13 @@ fn unescape(field: &[u8]) -> String {
             None => out.push(byte),
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    out
 }
 
 /// The rule at the top of this file.
 pub fn select(all: &[Mount]) -> Vec<Mount> {
-    let by_id: BTreeMap<u32, &Mount> = all.iter().map(|mount| (mount.id, mount)).collect();
-    let mut counted: Vec<&Mount> = all.iter().filter(|mount| counts(mount) && !covered(mount, all, &by_id)).collect();
+    let tree = Tree::of(all);
+    let mut counted: Vec<&Mount> = all.iter().filter(|mount| counts(mount) && !tree.covered(mount)).collect();
     // `/` first, then what is no bind, then the shortest path: the first of a device is the one that counts.
     counted.sort_by_key(|mount| (mount.point != "/", mount.root != "/", mount.point.len(), &mount.point, mount.id));
     let mut once: BTreeMap<((u32, u32), &str), &Mount> = BTreeMap::new();
@@ -199,6 +250,9 @@ pub fn select(all: &[Mount]) -> Vec<Mount> {
         once.entry((mount.device, &mount.fstype)).or_insert(mount);
     }
     let mut chosen: Vec<Mount> = once.into_values().cloned().collect();
+    for mount in &mut chosen {
+        mount.unasked = mount.unasked.or_else(|| tree.behind(mount).then_some(Unasked::Behind));
+    }
     chosen.sort_by(|a, b| a.point.cmp(&b.point));
     chosen
 }
@@ -206,37 +260,77 @@ pub fn select(all: &[Mount]) -> Vec<Mount> {
 fn counts(mount: &Mount) -> bool {
     let fstype = mount.fstype.as_str();
     let kept = match fstype {
-        "tmpfs" => {
-            mount.super_options.split(',').any(|option| option.starts_with("size="))
-                && !SYSTEM.iter().any(|folder| within(&mount.point, folder))
-        }
+        "tmpfs" => mount.super_options.split(',').any(|option| option.starts_with("size=")) && !passing(mount),
         "overlay" => mount.point == "/",
         _ => LOCAL.contains(&fstype) || IMAGES.contains(&fstype) || mount.remote,
     };
     kept && !BOUND_FILES.contains(&mount.point.as_str())
 }
 
-/// Another mount lies over this one or over the way to it.
-fn covered(mount: &Mount, all: &[Mount], by_id: &BTreeMap<u32, &Mount>) -> bool {
-    /// Mounts on mounts on mounts; more are not followed.
-    const DEPTH: usize = 32;
-    let (mut at, mut child) = (mount, mount.id);
-    for _ in 0..DEPTH {
-        let over = all.iter().any(|other| {
-            other.id != at.id
-                && other.id != child
-                && ((other.parent == at.id && other.point == at.point)
-                    || (other.parent == at.parent && other.point != at.point && within(&at.point, &other.point)))
-        });
-        if over {
-            return true;
+/// A tmpfs of the system's, or of a container: engines name a container's shared memory `shm`, wherever their
+/// folders are, and the kubelet has a folder for each kind of volume.
+fn passing(mount: &Mount) -> bool {
+    let folders = || SYSTEM.iter().chain(ENGINES);
+    folders().any(|folder| within(&mount.point, folder))
+        || mount.source == "shm"
+        || mount.point.contains("/volumes/kubernetes.io~")
+}
+
+/// All mounts, by what they are on.
+struct Tree<'a> {
+    by_id: BTreeMap<u32, &'a Mount>,
+    /// The numbers of those on one mount at one point.
+    by_place: BTreeMap<(u32, &'a str), Vec<u32>>,
+}
+
+impl<'a> Tree<'a> {
+    fn of(all: &'a [Mount]) -> Tree<'a> {
+        let mut by_place: BTreeMap<(u32, &str), Vec<u32>> = BTreeMap::new();
+        for mount in all {
+            by_place.entry((mount.parent, &mount.point)).or_default().push(mount.id);
         }
-        match by_id.get(&at.parent) {
-            Some(parent) if parent.id != at.id => (at, child) = (parent, at.id),
-            _ => return false,
-        }
+        Tree { by_id: all.iter().map(|mount| (mount.id, mount)).collect(), by_place }
     }
-    false
+
+    /// Another mount lies over this one or over the way to it.
+    fn covered(&self, mount: &Mount) -> bool {
+        let (mut at, mut child) = (mount, mount.id);
+        for _ in 0..DEPTH {
+            let over = |parent: u32, point: &str| {
+                let there = self.by_place.get(&(parent, point));
+                there.is_some_and(|ids| ids.iter().any(|id| ![at.id, at.parent, child].contains(id)))
+            };
+            if over(at.id, &at.point) || above(&at.point).any(|folder| over(at.parent, folder)) {
+                return true;
+            }
+            match self.by_id.get(&at.parent) {
+                Some(parent) if parent.id != at.id => (at, child) = (parent, at.id),
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// The way to it leads through a mount that may not answer. `/` is left out: were it dead, nothing would answer.
+    fn behind(&self, mount: &Mount) -> bool {
+        let mut at = mount;
+        for _ in 0..DEPTH {
+            match self.by_id.get(&at.parent) {
+                Some(parent) if parent.id != at.id && parent.point != "/" => at = parent,
+                _ => return false,
+            }
+            if at.remote || at.fstype == "autofs" || at.fstype.starts_with("fuse") {
+                return true;
+            }
+        }
+        true
+    }
+}
+
+/// The folders that a path is in: `/a` and `/` of `/a/b`.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(at, _)| at.max(1));
+    ends.filter_map(|end| path.get(..end)).filter(move |folder| *folder != path)
 }
 
 /// Whether a path is a folder or something in it.
@@ -252,65 +346,4 @@ fn has(options: &str, option: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const MACHINE: &str = "\
-22 27 0:21 / /proc rw,relatime - proc proc rw
-24 27 0:6 / /dev rw - devtmpfs devtmpfs rw,size=12334460k
-25 24 0:23 / /dev/shm rw - tmpfs tmpfs rw,size=24684084k
-27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
-30 27 254:0 /srv/data /mnt/data rw - ext4 /dev/vda rw,discard
-31 27 254:0 /etc/x /etc/hosts rw - ext4 /dev/vda rw,discard
-32 27 0:40 / /srv/with\\040space\\134x rw - nfs4 files:/srv rw,vers=4.2
-33 27 0:41 / /tmp rw - tmpfs tmpfs rw,size=65536k
-34 27 0:42 / /scratch rw - tmpfs none rw
-35 27 7:1 / /snap/core/1 ro,nodev - squashfs /dev/loop1 ro
-36 27 8:1 / /boot/efi rw - vfat /dev/sda1 rw
-37 27 8:2 / /srv/old/disk rw - xfs /dev/sda2 rw
-38 27 8:3 / /srv/old rw - xfs /dev/sda3 rw
-39 27 8:4 / /over rw - ext4 /dev/sda4 rw
-40 39 8:5 / /over ro - ext4 /dev/sda5 rw
-41 27 0:50 /@home /home rw - btrfs /dev/sdb1 rw,subvol=/@home
-42 27 0:50 /@srv /var rw - btrfs /dev/sdb1 rw,subvol=/@srv
-43 27 0:60 / /var/lib/docker/overlay2/x/merged rw - overlay overlay rw,lowerdir=/l
-half a line
-44 27 x:1 / /bad rw - ext4 /dev/x rw
-";
-
-    #[test]
-    fn one_mount_of_each_filesystem_that_holds_files_counts() {
-        let chosen = select(&parse(MACHINE.as_bytes()));
-        let told: Vec<(&str, &str, bool, bool)> =
-            chosen.iter().map(|m| (m.point.as_str(), m.source.as_str(), m.remote, m.fills())).collect();
-        assert_eq!(
-            told,
-            [
-                ("/", "/dev/vda", false, true),
-                ("/boot/efi", "/dev/sda1", false, true),
-                ("/over", "/dev/sda5", false, false),
-                ("/snap/core/1", "/dev/loop1", false, false),
-                ("/srv/old", "/dev/sda3", false, true),
-                ("/srv/with space\\x", "files:/srv", true, false),
-                ("/tmp", "tmpfs", false, true),
-                ("/var", "/dev/sdb1", false, true),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_containers_root_counts_and_the_hosts_files_in_it_do_not() {
-        let chosen = select(&parse(
-            b"1 0 0:9 / / rw - overlay overlay rw,lowerdir=/l\n2 1 8:1 /c/hosts /etc/hosts rw - ext4 /dev/sda1 rw\n",
-        ));
-        assert_eq!(chosen.iter().map(|m| m.point.as_str()).collect::<Vec<_>>(), ["/"]);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            select(&parse(&bytes));
-        }
-    }
-}
+mod tests;

@@ -9,6 +9,9 @@
 //!   long as a unit is (since systemd 235; before that, its cgroup tells of those that have processes).
 //!   That a unit *failed* no file tells; see `health_services`.
 //!
+//! A unit that is a link to a file elsewhere (`systemctl link`) is told by its name alone: that file may lie on
+//! a server that is dead, and opening it would hold the agent for ever.
+//!
 //! A service that is meant to be there all the time has its state among its attributes, and a change of it is
 //! an event. That of one which comes and goes by design (a timer's, one that the bus starts) is volatile.
 
@@ -117,6 +120,8 @@ fn read_tree(source: &dyn Source) -> Result<Tree, Problem> {
             let path = format!("{folder}/{name}");
             if name.ends_with(".service") {
                 tree.files.entry(name).or_insert((path, *origin));
+            } else if leaves(source, &path) {
+                continue;
             } else if let Some(service) = name.strip_suffix(".d").filter(|name| name.ends_with(".service")) {
                 let dropins = tree.dropins.entry(service.to_owned()).or_default();
                 for conf in source.names(&path).unwrap_or_default().into_iter().filter(|name| name.ends_with(".conf")) {
@@ -137,8 +142,40 @@ fn strengthen(wanted: &mut BTreeMap<String, Origin>, name: &str, origin: Origin)
     *strongest = origin.min(*strongest);
 }
 
+/// Where a link at a path leads, by the names alone.
+fn resolve(path: &str, target: &str) -> String {
+    let folder = if target.starts_with('/') { "" } else { path.rsplit_once('/').map_or("", |(folder, _)| folder) };
+    let mut steps: Vec<&str> = Vec::new();
+    for step in folder.split('/').chain(target.split('/')) {
+        match step {
+            "" | "." => {}
+            ".." => drop(steps.pop()),
+            step => steps.push(step),
+        }
+    }
+    format!("/{}", steps.join("/"))
+}
+
+/// Whether what lies at a path is a link that leads out of the folders of units.
+fn leaves(source: &dyn Source, path: &str) -> bool {
+    /// Links to links; what has more of them is not followed.
+    const LINKS_MAX: usize = 8;
+    let mut at = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = source.link(&at) else { return false };
+        at = resolve(&at, &target);
+        let inside = |folder: &str| at.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        if !FOLDERS.iter().any(|(folder, _)| inside(folder)) {
+            return true;
+        }
+    }
+    true
+}
+
 fn what_is(source: &dyn Source, name: &str, path: &str) -> File {
     let Ok(target) = source.link(path) else { return File::Unit { linked: false } };
+    // Written as `../../../dev/null` too.
+    let target = resolve(path, &target);
     if target == "/dev/null" {
         return File::Masked;
     }
@@ -146,7 +183,7 @@ fn what_is(source: &dyn Source, name: &str, path: &str) -> File {
     if base != name {
         return File::Alias(base.to_owned());
     }
-    File::Unit { linked: folder.starts_with('/') && !FOLDERS.iter().any(|(known, _)| *known == folder) }
+    File::Unit { linked: !FOLDERS.iter().any(|(known, _)| *known == folder) }
 }
 
 fn service(
@@ -161,15 +198,19 @@ fn service(
     let (path, origin) = tree.files.get(file)?;
     let mut unit = Unit::default();
     let mut masked = false;
-    match source.file(path) {
-        Ok(bytes) => {
-            masked = bytes.is_empty();
-            unit.read(&bytes);
+    let elsewhere = leaves(source, path);
+    if !elsewhere {
+        match source.file(path) {
+            Ok(bytes) => {
+                masked = bytes.is_empty();
+                unit.read(&bytes);
+            }
+            Err(miss) => problems.push(miss.problem(path)),
         }
-        Err(miss) => problems.push(miss.problem(path)),
     }
     let dropins = [file, name].into_iter().filter_map(|name| tree.dropins.get(name)).flatten();
-    for (_, path) in dropins.collect::<BTreeMap<_, _>>() {
+    let dropins: BTreeMap<_, _> = dropins.filter(|(_, path)| !leaves(source, path)).collect();
+    for path in dropins.into_values() {
         match source.file(path) {
             Ok(bytes) => unit.read(&bytes),
             Err(miss) => problems.push(miss.problem(path)),
@@ -189,7 +230,8 @@ fn service(
         _ if unit.installs_others => "indirect",
         _ => "static",
     };
-    let lasting = !unit.oneshot && (wanted.is_some() || start == "generated");
+    // Of a file that was not read nothing says whether its service is meant to stay.
+    let lasting = !elsewhere && !unit.oneshot && (wanted.is_some() || start == "generated");
     let state = active.map(|active| if active.contains(name) { "active" } else { "inactive" });
     let mut item = Item::from(Service {
         name: name.to_owned(),

@@ -24,8 +24,10 @@ const READ_BYTES: usize = 4096;
 /// What a value in sysfs says of its size, whatever it holds.
 const SYSFS_BYTES: usize = 4096;
 /// Files that may be as long as [`DATABASE_BYTES`]: package databases, the sockets of a machine that has more than
-/// some seven thousand connections, and the processors of one that has more than some seven hundred.
+/// some seven thousand connections, the processors of one that has more than some seven hundred, and the mounts of
+/// one with more than some hundred containers, each of which lists the folders of its layers.
 const DATABASES: &[&str] = &[
+    "/proc/1/mountinfo",
     "/proc/cpuinfo",
     "/var/lib/dpkg/status",
     "/var/lib/apt/extended_states",
@@ -33,6 +35,7 @@ const DATABASES: &[&str] = &[
     "/proc/net/tcp6",
     "/proc/net/udp",
     "/proc/net/udp6",
+    "/proc/self/mountinfo",
 ];
 
 /// The machine this runs on.

@@ -1,6 +1,7 @@
 use super::*;
+use crate::source::Ask;
 use crate::source::live::Live;
-use crate::source::tape::Tape;
+use crate::source::tape::{Recorder, Tape};
 use shared::checkin::Why;
 use std::process::Command;
 
@@ -30,12 +31,18 @@ fn machine() -> Tape {
                 "multi-user.target.wants",
                 "mine.service",
                 "off.service",
+                "quiet.service",
                 "ssh.service.d",
                 "sshd.service",
+                "twice.service",
             ],
         )
         .dir(&format!("{ETC}/multi-user.target.wants"), &["tty@one.service", "mine.service", "remote-fs.target"])
         .link(&format!("{ETC}/off.service"), "/dev/null")
+        .link(&format!("{ETC}/quiet.service"), "../../../dev/null")
+        .link(&format!("{ETC}/twice.service"), "../../../usr/lib/systemd/system/twice.service")
+        .link(&format!("{LIB}/twice.service"), "/net/dead/twice.service")
+        .file(&format!("{ETC}/twice.service"), "[Service]\nUser=nobody\n")
         .link(&format!("{ETC}/sshd.service"), "/lib/systemd/system/ssh.service")
         .link(&format!("{ETC}/mine.service"), "/opt/mine/mine.service")
         .file(&format!("{ETC}/mine.service"), "[Service]\nExecStart=/opt/mine/run --secret x\nUser=mine\n")
@@ -86,10 +93,12 @@ fn each_service_starts_as_its_links_say() {
             row("cron", "disabled", "", "inactive"),
             row("empty", "masked", "", "inactive"),
             row("log", "static", "inactive", ""),
-            row("mine", "enabled", "inactive", ""),
+            row("mine", "enabled", "", "inactive"),
             row("off", "masked", "", ""),
+            row("quiet", "masked", "", ""),
             row("ssh", "enabled", "active", ""),
             row("tidy", "static", "", "inactive"),
+            row("twice", "static", "", "inactive"),
             row("two", "indirect", "", "inactive"),
             row("tty@one", "enabled", "inactive", ""),
         ]
@@ -100,11 +109,25 @@ fn each_service_starts_as_its_links_say() {
 fn what_a_service_runs_is_told_without_arguments() {
     let items = run(&machine()).expect("found").items;
     let of = |key: &str| items.iter().find(|item| item.key == key).expect("listed");
-    assert_eq!(of("mine.service").text("command"), Some("/opt/mine/run"));
-    assert_eq!(of("mine.service").text("user"), Some("mine"));
+    assert_eq!(of("log.service").text("command"), Some("/usr/bin/log"));
     assert_eq!(of("ssh.service").label.as_deref(), Some("Shell"), "the drop-in says so");
     assert_eq!(of("tty@one.service").label.as_deref(), Some("Getty on one"));
     assert_eq!(of("cron.service").label.as_deref(), Some("Mine"), "the administrator's file wins");
+}
+
+#[test]
+fn what_a_link_leads_out_to_is_not_opened() {
+    let machine = machine();
+    let recorder = Recorder::new(&machine, "linux");
+    let found = run(&recorder).expect("found");
+    let tape = recorder.into_tape();
+    for (name, path) in
+        [("mine.service", format!("{ETC}/mine.service")), ("twice.service", format!("{ETC}/twice.service"))]
+    {
+        let item = found.items.iter().find(|item| item.key == name).expect("told");
+        assert_eq!(item.text("user"), None, "{name}");
+        assert_eq!(tape.answer(&Ask::File(path)), None, "{name} was opened");
+    }
 }
 
 #[test]

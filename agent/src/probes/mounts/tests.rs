@@ -1,0 +1,137 @@
+use super::*;
+use proptest::prelude::*;
+
+const MACHINE: &str = "\
+22 27 0:21 / /proc rw,relatime - proc proc rw
+24 27 0:6 / /dev rw - devtmpfs devtmpfs rw,size=12334460k
+25 24 0:23 / /dev/shm rw - tmpfs tmpfs rw,size=24684084k
+27 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard
+30 27 254:0 /srv/data /mnt/data rw - ext4 /dev/vda rw,discard
+31 27 254:0 /etc/x /etc/hosts rw - ext4 /dev/vda rw,discard
+32 27 0:40 / /srv/with\\040space\\134x rw - nfs4 files:/srv rw,vers=4.2
+33 27 0:41 / /tmp rw - tmpfs tmpfs rw,size=65536k
+34 27 0:42 / /scratch rw - tmpfs none rw
+35 27 7:1 / /snap/core/1 ro,nodev - squashfs /dev/loop1 ro
+36 27 8:1 / /boot/efi rw - vfat /dev/sda1 rw
+37 27 8:2 / /srv/old/disk rw - xfs /dev/sda2 rw
+38 27 8:3 / /srv/old rw - xfs /dev/sda3 rw
+39 27 8:4 / /over rw - ext4 /dev/sda4 rw
+40 39 8:5 / /over ro - ext4 /dev/sda5 rw
+41 27 0:50 /@home /home rw - btrfs /dev/sdb1 rw,subvol=/@home
+42 27 0:50 /@srv /var rw - btrfs /dev/sdb1 rw,subvol=/@srv
+43 27 0:60 / /var/lib/docker/overlay2/x/merged rw - overlay overlay rw,lowerdir=/l
+half a line
+44 27 x:1 / /bad rw - ext4 /dev/x rw
+";
+
+#[test]
+fn one_mount_of_each_filesystem_that_holds_files_counts() {
+    let chosen = select(&parse(MACHINE.as_bytes()));
+    let told: Vec<(&str, &str, bool, bool)> =
+        chosen.iter().map(|m| (m.point.as_str(), m.source.as_str(), m.remote, m.fills())).collect();
+    assert_eq!(
+        told,
+        [
+            ("/", "/dev/vda", false, true),
+            ("/boot/efi", "/dev/sda1", false, true),
+            ("/over", "/dev/sda5", false, false),
+            ("/snap/core/1", "/dev/loop1", false, false),
+            ("/srv/old", "/dev/sda3", false, true),
+            ("/srv/with space\\x", "files:/srv", true, false),
+            ("/tmp", "tmpfs", false, true),
+            ("/var", "/dev/sdb1", false, true),
+        ]
+    );
+}
+
+#[test]
+fn a_containers_root_counts_and_the_hosts_files_in_it_do_not() {
+    let chosen = select(&parse(
+        b"1 0 0:9 / / rw - overlay overlay rw,lowerdir=/l\n2 1 8:1 /c/hosts /etc/hosts rw - ext4 /dev/sda1 rw\n",
+    ));
+    assert_eq!(chosen.iter().map(|m| m.point.as_str()).collect::<Vec<_>>(), ["/"]);
+}
+
+#[test]
+fn what_lies_behind_something_that_may_be_dead_is_told_and_not_asked() {
+    let chosen = select(&parse(
+        b"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n\
+          2 1 0:40 / /home rw - nfs4 dead:/home rw\n\
+          3 2 8:2 / /home/scratch rw - ext4 /dev/sda2 rw\n\
+          4 3 8:3 / /home/scratch/deep rw - xfs /dev/sda3 rw\n\
+          5 1 0:41 / /boot rw - autofs systemd-1 rw\n\
+          6 5 8:4 / /boot rw - vfat /dev/sda4 rw\n\
+          7 1 8:5 / /cluster rw - gfs2 /dev/mapper/shared rw\n\
+          8 1 8:6 / /caf\xe9 rw - ext4 /dev/sda6 rw\n\
+          9 1 8:7 / /srv rw - ext4 /dev/sda7 rw\n",
+    ));
+    let told: Vec<(&str, bool, Option<Unasked>)> =
+        chosen.iter().map(|mount| (mount.point.as_str(), mount.remote, mount.unasked)).collect();
+    let behind = Some(Unasked::Behind);
+    assert_eq!(
+        told,
+        [
+            ("/", false, None),
+            ("/boot", false, behind),
+            ("/caf\u{fffd}", false, Some(Unasked::Unnamed)),
+            ("/cluster", true, None),
+            ("/home", true, None),
+            ("/home/scratch", false, behind),
+            ("/home/scratch/deep", false, behind),
+            ("/srv", false, None),
+        ]
+    );
+}
+
+#[test]
+fn a_root_on_another_machine_does_not_hide_this_ones_disks() {
+    let chosen = select(&parse(b"1 0 0:40 / / rw - nfs4 files:/root rw\n2 1 8:1 / /scratch rw - ext4 /dev/sda1 rw\n"));
+    assert_eq!(chosen.iter().map(|mount| mount.unasked).collect::<Vec<_>>(), [None, None]);
+}
+
+#[test]
+fn what_is_mounted_for_a_container_is_left_out() {
+    let mut lines = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n".to_owned();
+    for (at, (point, source)) in [
+        ("/var/lib/docker/containers/ab/mounts/x", "tmpfs"),
+        ("/srv/docker/containers/ab/mounts/shm", "shm"),
+        ("/home/x/.local/share/containers/storage/overlay-containers/ab/userdata/shm", "shm"),
+        ("/var/lib/kubelet/pods/ab/volumes/x", "tmpfs"),
+        ("/data/kubelet/pods/ab/volumes/kubernetes.io~projected/token", "tmpfs"),
+        ("/run/user/1000", "tmpfs"),
+        ("/var/lib/dockerish", "tmpfs"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let id = at + 2;
+        lines.push_str(&format!("{id} 1 0:{} / {point} rw - tmpfs {source} rw,size=65536k\n", id + 40));
+    }
+    let chosen = select(&parse(lines.as_bytes()));
+    assert_eq!(chosen.iter().map(|mount| mount.point.as_str()).collect::<Vec<_>>(), ["/", "/var/lib/dockerish"]);
+}
+
+/// A comparison of each with each would take minutes.
+#[test]
+fn as_many_mounts_as_the_kernel_allows_are_looked_through() {
+    let mount = |id: u32| Mount {
+        id,
+        parent: 1,
+        device: (8, id),
+        root: "/".into(),
+        point: if id == 1 { "/".into() } else { format!("/m/{id}") },
+        fstype: "ext4".into(),
+        ..Mount::default()
+    };
+    let mut all: Vec<Mount> = (1..=100_000).map(mount).collect();
+    all.push(Mount { point: "/m".into(), ..mount(100_001) });
+    let chosen = select(&all);
+    assert_eq!(chosen.iter().map(|mount| mount.point.as_str()).collect::<Vec<_>>(), ["/", "/m"]);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        select(&parse(&bytes));
+    }
+}
