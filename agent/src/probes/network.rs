@@ -40,8 +40,8 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     let mut problems = Vec::new();
     let links = source.netlink(Table::Links).map_err(|miss| miss.problem("rtnetlink links"))?;
     let links = kept(rtnetlink::parse_links(&links), "rtnetlink links", &mut problems);
-    let addresses = ask(source, Table::Addresses, "rtnetlink addresses", rtnetlink::parse_addresses, &mut problems);
-    let gateways = ask(source, Table::Routes, "rtnetlink routes", rtnetlink::parse_gateways, &mut problems);
+    let addresses = ask(source, Table::Addresses, "rtnetlink addresses", rtnetlink::parse_addresses, &mut problems)?;
+    let gateways = ask(source, Table::Routes, "rtnetlink routes", rtnetlink::parse_gateways, &mut problems)?;
     let names: BTreeMap<u32, &str> = links.iter().map(|link| (link.index, link.name.as_str())).collect();
     let inside = container::detect(source).is_some();
     let mut interfaces = Vec::new();
@@ -72,20 +72,16 @@ fn is_ephemeral(link: &Link, inside: bool) -> bool {
     }
 }
 
+/// A table that could not be had must not look like one that is empty.
 fn ask<T>(
     source: &dyn Source,
     table: Table,
     name: &str,
     parse: fn(&[u8]) -> Dump<T>,
     problems: &mut Vec<Problem>,
-) -> Vec<T> {
-    match source.netlink(table) {
-        Ok(bytes) => kept(parse(&bytes), name, problems),
-        Err(miss) => {
-            problems.push(miss.problem(name));
-            Vec::new()
-        }
-    }
+) -> Result<Vec<T>, Problem> {
+    let bytes = source.netlink(table).map_err(|miss| miss.problem(name))?;
+    Ok(kept(parse(&bytes), name, problems))
 }
 
 fn kept<T>(dump: Dump<T>, name: &str, problems: &mut Vec<Problem>) -> Vec<T> {
@@ -219,6 +215,8 @@ fn add_sysfs(source: &dyn Source, link: &Link, interface: &mut Interface) {
         interface.driver = variable(&uevent, "DRIVER").map(str::to_owned);
         interface.driver = interface.driver.take().or_else(|| source.link(&at("device/driver")).ok().and_then(last));
         interface.device_id = device_id(&uevent);
+        let known = interface.permanent_mac.take();
+        interface.permanent_mac = known.or_else(|| permanent_mac(source, link, interface));
     }
     if interface.up && (interface.physical || matches!(interface.form.as_str(), "bond" | "team")) {
         // Down, or told by no driver: an error, -1, or -1 as an unsigned number.
@@ -227,6 +225,25 @@ fn add_sysfs(source: &dyn Source, link: &Link, interface: &mut Interface) {
         let duplex = source.text(&at("duplex")).ok();
         interface.duplex = duplex.filter(|duplex| matches!(duplex.as_str(), "full" | "half"));
     }
+}
+
+/// The MAC that a device was made with, where the kernel is too old to say it (IFLA_PERM_ADDRESS, 5.6): the one in
+/// use, if NET_ADDR_PERM says that nobody set another, else what the bond keeps that set it.
+fn permanent_mac(source: &dyn Source, link: &Link, interface: &Interface) -> Option<String> {
+    if source.text(&format!("{DIR}/{}/addr_assign_type", link.name)).as_deref() == Ok("0") {
+        return interface.mac.clone();
+    }
+    let master = interface.master.as_deref().filter(|name| *name != "." && *name != ".." && !name.contains('/'))?;
+    parse_bond(&source.text(&format!("/proc/net/bonding/{master}")).ok()?, &link.name)
+}
+
+/// `Slave Interface: eth0`, then of this one `Permanent HW addr: 00:11:22:33:44:55`.
+fn parse_bond(text: &str, name: &str) -> Option<String> {
+    let port = text.lines().map(str::trim).skip_while(|line| line.strip_prefix("Slave Interface: ") != Some(name));
+    let mut port = port.skip(1).take_while(|line| !line.starts_with("Slave Interface:"));
+    let bytes = port.find_map(|line| line.strip_prefix("Permanent HW addr: "))?;
+    let bytes: Option<Vec<u8>> = bytes.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+    mac(&bytes?, ARPHRD_ETHER)
 }
 
 fn variable<'a>(uevent: &'a str, name: &str) -> Option<&'a str> {

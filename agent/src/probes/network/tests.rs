@@ -1,5 +1,6 @@
 use super::*;
 use crate::source::tape::Tape;
+use crate::source::{Answer, Ask, Miss};
 
 #[test]
 fn devices_are_named_by_their_buses_numbers() {
@@ -62,6 +63,40 @@ fn forms_are_the_usual_words() {
 #[test]
 fn without_interfaces_nothing_is_known() {
     assert!(run(&Tape::new()).is_err());
+}
+
+#[test]
+fn a_table_that_could_not_be_had_is_not_an_empty_one() {
+    for missing in [Table::Addresses, Table::Routes] {
+        let mut tape = Tape::new();
+        for table in [Table::Links, Table::Addresses, Table::Routes] {
+            let failed = Err(Miss::Failed("the kernel is silent for 2 s".into()));
+            tape.put(Ask::Netlink(table), if table == missing { failed } else { Ok(Answer::Bytes(Vec::new())) });
+        }
+        assert_eq!(run(&tape).map_err(|problem| problem.why), Err(Why::Failed), "{missing:?}");
+    }
+}
+
+#[test]
+fn an_older_kernel_tells_permanent_addresses_by_other_files() {
+    let link = Link { name: "eth0".into(), hardware: 1, address: vec![2, 0, 0, 0, 0, 1], ..Link::default() };
+    let told = |assigned: &str| {
+        let tape = Tape::new()
+            .link("/sys/class/net/eth0/device", "../x")
+            .file("/sys/class/net/eth0/addr_assign_type", assigned)
+            .file(
+                "/proc/net/bonding/bond0",
+                "Bonding Mode: x\n\nSlave Interface: eth1\nPermanent HW addr: 02:00:00:00:00:09\n\n\
+                 Slave Interface: eth0\nMII Status: up\nPermanent HW addr: 02:00:00:00:00:0A\nSlave queue ID: 0\n",
+            );
+        let mut interface = describe(&link, &[], &[]);
+        interface.master = Some("bond0".into());
+        add_sysfs(&tape, &link, &mut interface);
+        interface.permanent_mac
+    };
+    assert_eq!(told("0\n").as_deref(), Some("02:00:00:00:00:01"));
+    assert_eq!(told("3\n").as_deref(), Some("02:00:00:00:00:0a"));
+    assert_eq!(parse_bond("Slave Interface: eth0\nSlave Interface: eth1\nPermanent HW addr: 02::1\n", "eth0"), None);
 }
 
 #[test]

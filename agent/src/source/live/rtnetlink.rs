@@ -21,6 +21,8 @@ const TRIES: u32 = 4;
 /// `struct nlmsghdr`.
 const HEADER_BYTES: usize = 16;
 
+/// RTM_NEWROUTE; its `struct rtmsg` has the bits of the destination in its second byte.
+const NEWROUTE: u16 = 24;
 const NLMSG_NOOP: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
@@ -60,7 +62,8 @@ pub(super) fn dump(table: Table) -> Result<Vec<u8>, Miss> {
         while !dump.done {
             dump.take(receive(&socket, &mut datagram)?, seq)?;
         }
-        if !dump.changed {
+        // A router's table never stands still, and of it only the default routes are taken.
+        if !dump.changed || table == Table::Routes {
             return Ok(dump.messages);
         }
     }
@@ -132,6 +135,8 @@ impl Dump {
                     let code = i32::from_ne_bytes(u32_at(message, HEADER_BYTES).to_ne_bytes());
                     return Err(refusal(code));
                 }
+                // A router has a million routes to elsewhere, whose room the default ones must not want for.
+                NEWROUTE if message.get(HEADER_BYTES + 1).is_some_and(|bits| *bits != 0) => {}
                 _ => self.push(message)?,
             }
         }
@@ -197,6 +202,18 @@ mod tests {
         dump.take(&message(NLMSG_DONE, NLM_F_DUMP_INTR, 2, &[0; 4]), 2).expect("taken");
         assert!(dump.done && dump.changed);
         assert_eq!(dump.messages, message(16, 0, 2, b"new!"));
+    }
+
+    #[test]
+    fn a_routers_table_does_not_crowd_out_the_default_route() {
+        let route = |bits: u8| message(NEWROUTE, 0, 1, &[2, bits, 0, 0, 254, 0, 0, 1, 0, 0, 0, 0]);
+        let mut dump = Dump::default();
+        let elsewhere = route(24).repeat(1000);
+        for _ in 0..=FILE_BYTES / elsewhere.len() {
+            dump.take(&elsewhere, 1).expect("taken");
+        }
+        dump.take(&route(0), 1).expect("taken");
+        assert_eq!(dump.messages, route(0));
     }
 
     #[test]
