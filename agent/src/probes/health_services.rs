@@ -91,6 +91,7 @@ mod tests {
 
     const UNITS: &str = "\
   cron.service    loaded    active   running Regular background program processing daemon
+● srv-data.mount  loaded    failed   failed  /srv/data
 ● web.service     loaded    failed   failed  The web
   gone.service    not-found inactive dead    gone.service
 * db@15.service   loaded    failed   failed
@@ -113,7 +114,17 @@ nonsense
     fn failed_units_are_told() {
         let found = run(&booted(1, 1)).expect("found");
         let told: Vec<_> = found.items.iter().map(|item| (item.key.as_str(), item.text("detail"))).collect();
-        assert_eq!(told, [("failed_unit:web.service", Some("The web")), ("failed_unit:db@15.service", None)]);
+        assert_eq!(
+            told,
+            [
+                ("failed_unit:srv-data.mount", Some("/srv/data")),
+                ("failed_unit:web.service", Some("The web")),
+                ("failed_unit:db@15.service", None),
+            ]
+        );
+        let argv = Command::SystemctlUnits.argv();
+        assert!(argv.contains(&"--state=failed") && !argv.iter().any(|argument| argument.starts_with("--type")));
+        assert_eq!(argv.first(), Some(&"/bin/systemctl"), "the one place that every distribution has");
         assert_eq!(found.problems[0].detail, "lines that are no units: 1");
     }
 

@@ -41,7 +41,7 @@ pub enum Table {
     Links,
     /// RTM_GETADDR: addresses.
     Addresses,
-    /// RTM_GETROUTE: routes.
+    /// RTM_GETROUTE: default routes, the others left out.
     Routes,
 }
 
@@ -49,7 +49,8 @@ pub enum Table {
 /// Only where no file tells the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Command {
-    /// `systemctl list-units --type=service --all --plain --no-legend --no-pager`: unit states, which only the service manager knows.
+    /// `systemctl list-units --state=failed --all --plain --no-legend --no-pager`: units of every type that failed,
+    /// which only the service manager knows.
     SystemctlUnits,
 }
 
@@ -60,8 +61,9 @@ impl Command {
     /// Program and arguments.
     pub fn argv(self) -> &'static [&'static str] {
         match self {
+            // Where `/usr` is merged `/bin` is a link into it; where it is not, systemctl is in `/bin` alone.
             Command::SystemctlUnits => {
-                &["/usr/bin/systemctl", "list-units", "--type=service", "--all", "--plain", "--no-legend", "--no-pager"]
+                &["/bin/systemctl", "list-units", "--state=failed", "--all", "--plain", "--no-legend", "--no-pager"]
             }
         }
     }
