@@ -2,12 +2,14 @@
 //!
 //! The kernel measures that itself: `some avg60` of PSI (linux Documentation/accounting/psi.rst) is the share
 //! of the last minute in which some task waited for memory. Where the kernel does not measure it (before
-//! 4.20, or `psi=0`) there is no reading: what is in use says nothing of it, since a healthy machine uses all
-//! its memory.
+//! 4.20, or `psi=0`, the default of RHEL and Raspberry Pi OS) it is estimated: what is in use says nothing of it,
+//! since a healthy machine uses all its memory, but once less than a tenth of memory and swap could still be had
+//! ([`estimate`]), work is about to wait. The reading's `detail` says so.
 
 use super::{Every, Found, Os, Probe};
 use crate::source::{Miss, Source};
 use shared::checkin::{Problem, Why};
+use shared::fact::Item;
 use shared::health::{self, Reading};
 
 /// The probe.
@@ -16,6 +18,8 @@ pub const PROBE: Probe =
 
 const CHECK: &str = "memory_pressure";
 const PATH: &str = "/proc/pressure/memory";
+const MEMINFO: &str = "/proc/meminfo";
+const ESTIMATED: &str = "estimated from what is left of memory and swap: this kernel does not measure pressure";
 
 fn run(source: &dyn Source) -> Result<Found, Problem> {
     let text = match source.text(PATH) {
@@ -23,16 +27,36 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
         // Switched off, the file is there and reading it is "not supported".
         Err(miss @ (Miss::Absent | Miss::Failed(_))) => {
             let problem = miss.problem(PATH).detail("this kernel does not measure memory pressure");
+            let value = source.text(MEMINFO).ok().and_then(|text| estimate(&text));
+            let item = value.map(|value| reading(value, Some(ESTIMATED)));
             // What is not measured has not become good.
-            let unread = health::unread(CHECK, "", None, "not measured");
-            return Ok(Found { items: vec![unread], problems: vec![problem] });
+            let item = item.unwrap_or_else(|| health::unread(CHECK, "", None, "not measured"));
+            return Ok(Found { items: vec![item], problems: vec![problem] });
         }
         Err(miss) => return Err(miss.problem(PATH)),
     };
     let value = parse(&text).ok_or_else(|| Problem::new(Why::Malformed, PATH).detail("no `some avg60=`"))?;
-    let reading =
-        Reading { check: CHECK.to_owned(), resource: String::new(), value, total: None, identity: None, detail: None };
-    Ok(Found { items: vec![reading.into()], problems: Vec::new() })
+    Ok(Found { items: vec![reading(value, None)], problems: Vec::new() })
+}
+
+fn reading(value: i64, detail: Option<&str>) -> Item {
+    let detail = detail.map(str::to_owned);
+    Reading { check: CHECK.to_owned(), resource: String::new(), value, total: None, identity: None, detail }.into()
+}
+
+/// Percent, from what is left of memory and swap together (`/proc/meminfo`): 0 while it is a tenth or more, 100
+/// where it is nothing, so that the usual threshold of 40 is reached at 6 % and left at 8 %.
+pub fn estimate(text: &str) -> Option<i64> {
+    let kib = |name: &str| -> Option<i128> {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        value.split_ascii_whitespace().next()?.parse().ok().filter(|kib| *kib >= 0)
+    };
+    let swap = kib("SwapFree").zip(kib("SwapTotal")).filter(|(free, total)| free <= total);
+    let (free, total) = swap.unwrap_or((0, 0));
+    let left = kib("MemAvailable")?.checked_add(free)?;
+    let all = kib("MemTotal").filter(|all| *all > 0)?.checked_add(total)?;
+    let left = left.checked_mul(1000)?.checked_div(all)?;
+    i64::try_from(100 - left).ok().map(|value| value.clamp(0, 100))
 }
 
 /// Percent, rounded, of `some avg10=0.00 avg60=1.51 avg300=0.60 total=1234`.
@@ -71,10 +95,27 @@ mod tests {
         assert_eq!(run(&Tape::new().file(PATH, "odd")).map_err(|problem| problem.why), Err(Why::Malformed));
     }
 
+    #[test]
+    fn what_is_not_measured_is_estimated_and_marked() {
+        let meminfo = |available: u32| {
+            format!(
+                "MemTotal: 600 kB\nMemFree: 1 kB\nMemAvailable: {available} kB\nSwapTotal: 400 kB\nSwapFree: 30 kB\n"
+            )
+        };
+        assert_eq!([600, 70, 50, 30, 0].map(|available| estimate(&meminfo(available))), [0, 0, 20, 40, 70].map(Some));
+        assert_eq!(estimate("MemTotal: 600 kB\n"), None);
+        let tape = Tape::new().failed(PATH, "not supported").file(MEMINFO, meminfo(30));
+        let found = run(&tape).expect("found");
+        let reading = Reading::from_item(&found.items[0]).expect("a reading");
+        assert_eq!((reading.value, reading.detail.as_deref()), (40, Some(ESTIMATED)));
+        assert_eq!(found.problems.len(), 1);
+    }
+
     proptest! {
         #[test]
         fn any_text_is_survived(text in "some (avg60=)?.{0,30}") {
             parse(&text);
+            estimate(&text);
         }
     }
 }

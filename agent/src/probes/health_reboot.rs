@@ -3,7 +3,8 @@
 //! Debian's packages say so in `/run/reboot-required` (update-notifier, unattended-upgrades). Where nobody
 //! does, a newer kernel tells: one in `/boot` of the running kernel's flavour and a higher version, whose
 //! initial ramdisk was made after this boot. All three, so that neither a kernel that was pinned on purpose
-//! nor, in a container, the host's is taken for a reboot that is due.
+//! nor, in a container, the host's is taken for a reboot that is due. Looked for at each check-in and no more
+//! often: `/boot` may be mounted when somebody looks, and unmounted when nobody has for a while.
 
 use super::{Every, Found, Os, Probe};
 use crate::source::{Miss, Source};
@@ -13,7 +14,7 @@ use std::cmp::Ordering;
 
 /// The probe.
 pub const PROBE: Probe =
-    Probe { name: "health_reboot", os: &[Os::Linux], every: Every::Sample, needs: "", mark: None, run };
+    Probe { name: "health_reboot", os: &[Os::Linux], every: Every::CheckIn, needs: "", mark: None, run };
 
 const FLAGS: &[&str] = &["/run/reboot-required", "/var/run/reboot-required"];
 /// Packages that are named before "and N more".
@@ -146,6 +147,11 @@ mod tests {
             .file("/proc/stat", "cpu 1 2\nbtime 1000\nprocesses 1\n")
             .dir("/boot", names)
             .stat("/boot/initrd.img-6.1.0-28-amd64", stat(made))
+    }
+
+    #[test]
+    fn boot_is_left_alone_between_check_ins() {
+        assert_eq!(PROBE.every, Every::CheckIn);
     }
 
     #[test]

@@ -76,6 +76,11 @@ fn by_device_tree(source: &dyn Source) -> Option<&'static str> {
     if source.text(&format!("{TREE}/compatible")).is_ok_and(|text| text.contains("qemu,pseries")) {
         return Some("qemu");
     }
+    // QEMU's board without a model behind it, which other monitors use as well. QEMU alone has its firmware's door.
+    if source.text(&format!("{TREE}/compatible")).is_ok_and(|text| text.contains("linux,dummy-virt")) {
+        let names = source.names(TREE).unwrap_or_default();
+        return Some(if names.iter().any(|name| name.starts_with("fw-cfg")) { "qemu" } else { "vm" });
+    }
     // A POWER machine that a management console divided.
     source.file(&format!("{TREE}/ibm,partition-name")).is_ok().then_some("powervm")
 }
@@ -118,6 +123,9 @@ mod tests {
         assert_eq!(of(&Tape::new(), flag).as_deref(), Some("vm"));
         let clocks = "/sys/devices/system/clocksource/clocksource0/available_clocksource";
         assert_eq!(of(&Tape::new().file(clocks, "tsc kvm-clock \n"), flag).as_deref(), Some("kvm"));
+        let board = Tape::new().file("/proc/device-tree/compatible", "linux,dummy-virt\0");
+        assert_eq!(of(&board, "").as_deref(), Some("vm"));
+        assert_eq!(of(&board.dir("/proc/device-tree", &["fw-cfg@9020000"]), "").as_deref(), Some("qemu"));
         let xen = Tape::new().file("/sys/hypervisor/type", "xen\n");
         assert_eq!(of(&xen, flag).as_deref(), Some("xen"));
         assert_eq!(of(&xen.file("/proc/xen/capabilities", "control_d\n"), "").as_deref(), None);
