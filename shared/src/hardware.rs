@@ -192,16 +192,17 @@ pub struct Disk {
     pub backing: Option<String>,
     /// The device on its bus: sysfs path below `/sys/devices`.
     pub path: Option<String>,
-    /// `name size_bytes` of each partition.
+    /// What a mapped device is: `luks`, `lvm`, `multipath` …
+    pub mapping: Option<String>,
+    /// `number size_bytes` of each partition.
     pub partitions: Vec<String>,
 }
 
 impl From<Disk> for Item {
-    /// Key: WWN, else serial, else name.
+    /// Key: WWN, else serial, else name. The name depends on the order in which disks were found, and is volatile.
     fn from(disk: Disk) -> Item {
         let key = disk.wwn.clone().or_else(|| disk.serial.clone()).unwrap_or_else(|| disk.name.clone());
         Item {
-            label: Some(disk.name),
             maker: disk.maker,
             model: disk.model,
             serial: disk.serial,
@@ -215,6 +216,8 @@ impl From<Disk> for Item {
         .with("removable", disk.removable.then_some(true))
         .with("backing", disk.backing)
         .with("path", disk.path)
+        .with("mapping", disk.mapping)
+        .with_now("name", Some(disk.name))
         .with_list("partitions", disk.partitions)
     }
 }
@@ -245,10 +248,14 @@ pub struct Filesystem {
 }
 
 impl From<Filesystem> for Item {
-    /// Key: the mount point.
+    /// Key: the mount point. Where something else says which filesystem it is, the device's name, which depends on
+    /// the order in which devices were found, is volatile. A loop device's says nothing but that.
     fn from(fs: Filesystem) -> Item {
+        let passing = fs.uuid.is_some() || fs.device.starts_with("/dev/loop");
+        let (device, device_now) = if passing { (None, Some(fs.device)) } else { (Some(fs.device), None) };
         Item { label: fs.label, size: fs.size_bytes, ..Item::new("filesystem", fs.mount) }
-            .with("device", Some(fs.device))
+            .with("device", device)
+            .with_now("device", device_now)
             .with("fstype", Some(fs.fstype))
             .with("read_only", fs.read_only.then_some(true))
             .with("uuid", fs.uuid)
@@ -290,6 +297,12 @@ pub struct Interface {
     pub duplex: Option<String>,
     /// The bridge, bond or team it belongs to.
     pub master: Option<String>,
+    /// The interface it lies on: that of a VLAN.
+    pub parent: Option<String>,
+    /// The VLAN's number.
+    pub vlan: Option<u32>,
+    /// How a bond shares its ports: `active-backup`, `802.3ad` …
+    pub bond_mode: Option<String>,
     /// Gateways that are reached through it, of default routes.
     pub gateways: Vec<String>,
 }
@@ -315,6 +328,9 @@ impl From<Interface> for Item {
             .with("speed_mbps", interface.speed_mbps)
             .with("duplex", interface.duplex)
             .with("master", interface.master)
+            .with("parent", interface.parent)
+            .with("vlan", interface.vlan)
+            .with("bond_mode", interface.bond_mode)
             .with_list("gateways", interface.gateways)
     }
 }

@@ -15,7 +15,7 @@ const COLUMNS: &[(&str, &[&str])] = &[
     ("system", &["kind", "maker", "model", "serial", "sku", "version", "date", "form", "uuid"]),
     ("cpu", &["key", "maker", "model", "cores", "threads", "max_mhz", "arch"]),
     ("memory", &["kind", "key", "maker", "model", "serial", "size", "technology", "speed_mts", "swap_bytes"]),
-    ("disks", &["label", "maker", "model", "serial", "size", "bus", "medium", "backing"]),
+    ("disks", &["name", "maker", "model", "serial", "size", "bus", "medium", "mapping", "backing"]),
     ("filesystems", &["key", "fstype", "device", "size", "free_bytes", "read_only", "remote"]),
     ("network", &["label", "form", "mac", "addresses", "up", "speed_mbps", "driver", "gateways"]),
     ("os", &["label", "version", "kernel", "arch", "hostname", "timezone", "hypervisor", "container", "image"]),
@@ -196,13 +196,14 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_empty_ones_left_out() {
         let items = vec![
-            Item { label: Some("sda".into()), size: Some(500_107_862_016), ..Item::new("disk", "b") }
-                .with("bus", Some("sata")),
-            Item { label: Some("größe".into()), size: Some(512), ..Item::new("disk", "a") }.with("bus", Some("usb")),
+            Item { size: Some(500_107_862_016), ..Item::new("disk", "b") }
+                .with("bus", Some("sata"))
+                .with_now("name", Some("sda")),
+            Item { size: Some(512), ..Item::new("disk", "a") }.with("bus", Some("usb")).with_now("name", Some("größe")),
         ];
         assert_eq!(
             report(vec![("disks", Ok(Found { items, problems: vec![] }))]),
-            "DISKS (2)\n  LABEL  SIZE       BUS\n  größe  512 B      usb\n  sda    465.7 GiB  sata\n\n"
+            "DISKS (2)\n  NAME   SIZE       BUS\n  größe  512 B      usb\n  sda    465.7 GiB  sata\n\n"
         );
     }
 

@@ -5,18 +5,23 @@
 //! drives, raw flash (`mtd`), loop, nbd and other virtual devices that hold nothing, hidden paths of NVMe
 //! multipath, and the boot areas of eMMC, which are parts of a disk.
 //!
-//! Knows udev's database and sysfs. Does not know health, nor what filesystems are on it.
+//! The kernel's names depend on the order in which devices appear, so a disk's is told among what changes all
+//! the time, and its key is one that outlives it where there is one: WWN, serial, the mapper's and the array's own
+//! names, the file behind a loop device. Several paths to one disk are one disk with several paths.
+//!
+//! Knows udev's database and sysfs. Does not know health, nor what filesystems are on it. In a container the disks
+//! are the host's, and are not told.
 
 mod identity;
 mod place;
 
-use super::{Every, Found, Os, Probe, udev};
+use super::{Every, Found, Os, Probe, container, udev};
 use crate::source::{Miss, Source};
 use place::{Place, parse_place};
-use shared::checkin::Problem;
-use shared::fact::Item;
+use shared::checkin::{Problem, Why};
+use shared::fact::{Item, Value};
 use shared::hardware::Disk;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use udev::Properties;
 
 /// The probe.
@@ -30,25 +35,58 @@ const SECTOR_BYTES: i64 = 512;
 const DIR: &str = "/sys/block";
 
 fn run(source: &dyn Source) -> Result<Found, Problem> {
+    if container::detect(source).is_some() {
+        let problem = Problem::new(Why::Absent, "disks of its own").detail("in a container, the disks are its host's");
+        return Ok(Found { items: Vec::new(), problems: vec![problem] });
+    }
     let names = match source.names(DIR) {
         Ok(names) => names,
         // Kernels without block devices have no such folder; without sysfs nothing can be said.
         Err(Miss::Absent) if source.names("/sys").is_ok() => Vec::new(),
         Err(miss) => return Err(miss.problem(DIR)),
     };
-    let mut items: Vec<Item> = names.iter().filter_map(|name| ask_disk(source, name)).collect();
+    let mut items = fold_paths(names.iter().filter_map(|name| ask_disk(source, name)));
     make_unique(&mut items);
     Ok(Found { items, problems: Vec::new() })
 }
 
-/// Two paths to one disk say the same WWN, clones the same serial: the first by name has it as its key,
-/// the others are told by their place.
+/// Disks with one WWN, serial and size are one disk by several paths. Its key stays whichever of them fails.
+fn fold_paths(items: impl Iterator<Item = Item>) -> Vec<Item> {
+    let mut folded: Vec<Item> = Vec::new();
+    let mut paths: Vec<BTreeSet<String>> = Vec::new();
+    let mut by_wwn: BTreeMap<String, usize> = BTreeMap::new();
+    for item in items {
+        let path = item.text("path").map(str::to_owned);
+        let known = item.text("wwn").and_then(|wwn| by_wwn.get(wwn)).copied();
+        if let (Some(at), Some(path)) = (known, &path)
+            && let (Some(first), Some(paths)) = (folded.get(at), paths.get_mut(at))
+            && (&first.serial, first.size) == (&item.serial, item.size)
+            && !paths.is_empty()
+        {
+            paths.insert(path.clone());
+            continue;
+        }
+        if let Some(wwn) = item.text("wwn") {
+            by_wwn.entry(wwn.to_owned()).or_insert(folded.len());
+        }
+        folded.push(item);
+        paths.push(path.into_iter().collect());
+    }
+    for (item, paths) in folded.iter_mut().zip(paths).filter(|(_, paths)| paths.len() > 1) {
+        item.attrs.remove("path");
+        item.attrs.insert("paths".into(), paths.into_iter().collect::<Vec<_>>().into());
+    }
+    folded
+}
+
+/// Clones say the same serial: the first by name has it as its key, the others are told by their place.
 fn make_unique(items: &mut [Item]) {
     let mut keys = BTreeSet::new();
     for item in items {
         if keys.contains(&item.key) {
             let path = item.attrs.get("path").and_then(|path| path.as_text()).filter(|path| !keys.contains(*path));
-            item.key = path.map(str::to_owned).or_else(|| item.label.clone()).unwrap_or_default();
+            let name = || item.now.get("name").and_then(Value::as_text).unwrap_or_default();
+            item.key = path.unwrap_or_else(name).to_owned();
         }
         keys.insert(item.key.clone());
     }
@@ -98,15 +136,41 @@ fn ask_disk(source: &dyn Source, name: &str) -> Option<Item> {
     // What lies in a drive is no part of it.
     disk.size_bytes = (sectors > 0 && !optical).then(|| sectors.saturating_mul(SECTOR_BYTES));
     disk.partitions = if optical { Vec::new() } else { ask_partitions(source, name) };
-    // The mapper's and the array's own names outlive the order in which they were started.
     let lasting = match on {
         "dm" => text("dm/name").map(|mapped| format!("dm:{mapped}")),
-        "md" => text("md/uuid").map(|uuid| format!("md:{uuid}")),
+        "md" => text("md/uuid").or_else(|| udev.get("MD_UUID").cloned()).and_then(|uuid| array_key(&uuid)),
+        "loop" => disk.backing.as_ref().map(|file| format!("loop:{file}")),
         _ => None,
     };
+    disk.mapping = text("dm/uuid").and_then(|uuid| mapping(&uuid)).map(str::to_owned);
     let mut item = Item::from(disk);
     item.key = lasting.unwrap_or(item.key);
     Some(item)
+}
+
+/// Of the kernel's `0a1b2c3d-…` and of udev's `0a1b2c3d:…`, which are one UUID.
+fn array_key(uuid: &str) -> Option<String> {
+    let digits: String = uuid.chars().filter(char::is_ascii_hexdigit).collect();
+    (digits.len() == 32).then(|| format!("md:{}", digits.to_ascii_lowercase()))
+}
+
+/// What a mapped device is, by the prefix that its maker gives to its UUID: `LVM-…`, `CRYPT-LUKS2-…`, `mpath-…`;
+/// a partition's `part1-mpath-…` is one of what comes after it.
+fn mapping(uuid: &str) -> Option<&'static str> {
+    const KNOWN: &[(&str, &str)] = &[
+        ("CRYPT-LUKS", "luks"),
+        ("CRYPT-BITLK", "bitlocker"),
+        ("CRYPT-VERITY", "verity"),
+        ("CRYPT-INTEGRITY", "integrity"),
+        ("CRYPT-", "crypt"),
+        ("LVM-", "lvm"),
+        ("mpath-", "multipath"),
+        ("DMRAID-", "raid"),
+        ("stratis-", "stratis"),
+        ("VDO-", "vdo"),
+        ("part", "partition"),
+    ];
+    KNOWN.iter().find(|(start, _)| uuid.starts_with(start)).map(|(_, word)| *word)
 }
 
 fn bus(disk: &Disk, udev: &Properties, place: &Place) -> Option<String> {
@@ -159,7 +223,7 @@ fn medium(
     Some(medium.to_owned())
 }
 
-/// `name size_bytes` of each partition, in the order of their numbers.
+/// `number size_bytes` of each partition, in the order of their numbers.
 fn ask_partitions(source: &dyn Source, name: &str) -> Vec<String> {
     let names = source.names(&format!("{DIR}/{name}")).unwrap_or_default();
     let number =
@@ -167,14 +231,16 @@ fn ask_partitions(source: &dyn Source, name: &str) -> Vec<String> {
     let mut found: Vec<(u32, &String)> = names.iter().filter_map(|entry| Some((number(entry)?, entry))).collect();
     found.sort_unstable();
     let size = |entry: &str| source.text(&format!("{DIR}/{name}/{entry}/size")).ok()?.parse::<i64>().ok();
-    let sized = found.into_iter().take(PARTITIONS_MAX).filter_map(|(_, entry)| Some((entry, size(entry)?)));
-    sized.map(|(entry, sectors)| format!("{entry} {}", sectors.saturating_mul(SECTOR_BYTES))).collect()
+    let sized = found.into_iter().take(PARTITIONS_MAX).filter_map(|(number, entry)| Some((number, size(entry)?)));
+    sized.map(|(number, sectors)| format!("{number} {}", sectors.saturating_mul(SECTOR_BYTES))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::tape::Tape;
     use proptest::prelude::*;
+    use shared::fact::Attrs;
 
     #[test]
     fn what_is_no_disk_is_passed_over() {
@@ -186,15 +252,68 @@ mod tests {
         }
     }
 
+    fn disk(name: &str, wwn: Option<&str>, serial: &str, path: Option<&str>) -> Item {
+        let some = |text: Option<&str>| text.map(str::to_owned);
+        let serial = Some(serial.to_owned());
+        Item::from(Disk { name: name.into(), wwn: some(wwn), serial, path: some(path), ..Disk::default() })
+    }
+
     #[test]
-    fn two_paths_to_one_disk_have_two_keys() {
-        let disk = |name: &str, path: &str| {
-            let disk = Disk { name: name.into(), wwn: Some("0x5".into()), path: Some(path.into()), ..Disk::default() };
-            Item::from(disk)
-        };
-        let mut items = vec![disk("sda", "a/0:0:0"), disk("sdb", "b/0:0:0"), disk("sdc", "b/0:0:0")];
+    fn clones_have_keys_of_their_own() {
+        let clone = |name: &str, path: Option<&str>| disk(name, None, "S1", path);
+        let mut items = vec![clone("sda", Some("a/0:0:0")), clone("sdb", Some("b/0:0:0")), clone("sdc", None)];
         make_unique(&mut items);
-        assert_eq!(items.iter().map(|item| item.key.as_str()).collect::<Vec<_>>(), ["0x5", "b/0:0:0", "sdc"]);
+        assert_eq!(items.iter().map(|item| item.key.as_str()).collect::<Vec<_>>(), ["S1", "b/0:0:0", "sdc"]);
+    }
+
+    #[test]
+    fn the_paths_to_one_disk_are_one_disk() {
+        let path = |name: &str, path: &str| disk(name, Some("0x5"), "S1", Some(path));
+        let other = || disk("sdd", Some("0x5"), "S2", Some("d"));
+        let both = fold_paths([path("sda", "b"), path("sdb", "a"), other()].into_iter());
+        let told: Vec<_> = both.iter().map(|item| (item.attrs.get("paths").cloned(), item.text("path"))).collect();
+        assert_eq!(told, [(Some(vec!["a", "b"].into()), None), (None, Some("d"))]);
+        // One of them fails: the disk is there all the same.
+        for left in [path("sda", "b"), path("sdb", "a")] {
+            assert_eq!(fold_paths([left].into_iter())[0].key, both[0].key);
+        }
+    }
+
+    #[test]
+    fn keys_outlive_the_order_in_which_devices_appear() {
+        let made = |name: &str| {
+            let at = |file: &str| format!("/sys/block/{name}/{file}");
+            let tape = Tape::new().dir("/sys/block", &[name]).file(&at("size"), "8\n").file(&at("dev"), "7:1\n");
+            tape.link(&format!("/sys/block/{name}"), &format!("../devices/virtual/block/{name}"))
+        };
+        let key = |tape: &Tape| run(tape).expect("found").items.into_iter().map(|item| item.key).collect::<Vec<_>>();
+        let loops = |name: &str| made(name).file(&format!("/sys/block/{name}/loop/backing_file"), "/srv/a.img\n");
+        assert_eq!(key(&loops("loop0")), ["loop:/srv/a.img"]);
+        let (a, b) = (run(&loops("loop0")).expect("found"), run(&loops("loop7")).expect("found"));
+        assert_eq!(Item { now: Attrs::new(), ..a.items[0].clone() }, Item { now: Attrs::new(), ..b.items[0].clone() });
+        let id = "0a1b2c3d:4e5f6071:8293a4b5:c6d7e8f9";
+        let old = made("md0").file("/run/udev/data/b7:1", format!("E:MD_UUID={id}\n"));
+        let new = made("md127").file("/sys/block/md127/md/uuid", "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9\n");
+        assert_eq!(key(&old), ["md:0a1b2c3d4e5f60718293a4b5c6d7e8f9"]);
+        assert_eq!(key(&old), key(&new));
+        assert_eq!(key(&made("md0")), ["md0"]);
+    }
+
+    #[test]
+    fn the_hosts_disks_are_not_a_containers() {
+        let host = Tape::new().dir("/sys/block", &["vda"]).file("/sys/block/vda/size", "8\n");
+        assert_eq!(run(&host).expect("found").items.len(), 1);
+        let inside = run(&host.link("/proc/self/ns/pid", "pid:[4026532741]")).expect("found");
+        assert_eq!((inside.items.len(), inside.problems[0].why), (0, Why::Absent));
+    }
+
+    #[test]
+    fn mapped_devices_say_what_they_are() {
+        let told =
+            ["LVM-abc", "CRYPT-LUKS2-ab-root", "CRYPT-PLAIN-x", "mpath-36", "part1-mpath-36", "odd"].map(mapping);
+        let words = ["lvm", "luks", "crypt", "multipath", "partition"];
+        assert_eq!(told[..5], words.map(Some));
+        assert_eq!(told[5], None);
     }
 
     proptest! {

@@ -99,6 +99,9 @@ mod tests {
         assert_eq!((found.items[0].size, attr(0, "inodes").as_deref()), (Some(100), Some("5")));
         assert_eq!(found.items[0].now.get("free_bytes").and_then(|free| free.as_int()), Some(10));
         assert_eq!(attr(1, "uuid").as_deref(), Some("33-44"));
+        let now = |at: usize| found.items[at].now.get("device").map(ToString::to_string);
+        assert_eq!((attr(0, "device"), now(0).as_deref()), (None, Some("/dev/vda1")), "the UUID says which it is");
+        assert_eq!((attr(3, "device").as_deref(), now(3)), (Some("none"), None));
         assert_eq!((found.items[2].size, attr(2, "remote").as_deref()), (None, Some("true")));
         assert_eq!(found.problems.iter().map(|problem| problem.what.as_str()).collect::<Vec<_>>(), ["space of /small"]);
     }

@@ -28,7 +28,7 @@ fn disks(source: &Folder) -> BTreeMap<String, Item> {
     let found = (probes::find("disks").expect("the probe").run)(source).expect("disks");
     let keys: BTreeSet<&String> = found.items.iter().map(|item| &item.key).collect();
     assert_eq!(keys.len(), found.items.len(), "keys are unique");
-    found.items.into_iter().map(|item| (item.label.clone().expect("a name"), item)).collect()
+    found.items.into_iter().map(|item| (item.now["name"].to_string(), item)).collect()
 }
 
 /// One line of a table, cut where the columns of its head begin or end.
@@ -74,12 +74,13 @@ fn compare_tree(ours: &BTreeMap<String, Item>, rows: &[Vec<String>], machine: &s
     let told: BTreeMap<String, String> = ours.iter().map(|(name, item)| (name.clone(), human(item.size))).collect();
     assert_eq!(told, theirs, "{machine}");
     let mut told = BTreeMap::new();
-    for item in ours.values() {
+    for (disk, item) in ours {
+        let between = if disk.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
         let Some(Value::List(list)) = item.attrs.get("partitions") else { continue };
         for part in list {
             let text = part.to_string();
-            let (name, size) = text.split_once(' ').expect("a name and a size");
-            told.insert(name.to_owned(), human(size.parse().ok()));
+            let (number, size) = text.split_once(' ').expect("a number and a size");
+            told.insert(format!("{disk}{between}{number}"), human(size.parse().ok()));
         }
     }
     assert_eq!(told, parts, "{machine}");

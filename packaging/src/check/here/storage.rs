@@ -61,13 +61,15 @@ fn devices(list: &Value, facts: &mut Facts) {
 fn disks(report: &Report) -> Facts {
     let mut facts = Facts::new();
     for item in report.items("disks") {
-        let name = item.label.as_deref().unwrap_or("");
+        let name = item.now.get("name").map(ToString::to_string).unwrap_or_default();
         put(&mut facts, format!("{name} bytes"), item.size.map(|bytes| bytes.to_string()));
         put(&mut facts, format!("{name} model"), item.model.clone());
         put(&mut facts, format!("{name} serial"), item.serial.clone());
         if let Some(fact::Value::List(parts)) = item.attrs.get("partitions") {
             for part in parts.iter().map(ToString::to_string) {
-                let (name, bytes) = part.split_once(' ').unwrap_or((&part, ""));
+                let (number, bytes) = part.split_once(' ').unwrap_or((&part, ""));
+                let between = if name.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
+                let name = format!("{name}{between}{number}");
                 put(&mut facts, format!("{name} bytes"), Some(bytes));
             }
         }
@@ -126,7 +128,8 @@ pub(super) const FINDMNT: Tool = Tool {
         let mut facts = Facts::new();
         for item in report.items("filesystems") {
             let point = &item.key;
-            let (device, fstype) = (attr(item, "device").unwrap_or_default(), attr(item, "fstype").unwrap_or_default());
+            let device = attr(item, "device").or_else(|| item.now.get("device").map(ToString::to_string));
+            let (device, fstype) = (device.unwrap_or_default(), attr(item, "fstype").unwrap_or_default());
             facts.insert(point.clone(), format!("{fstype} of {device}, {} bytes", item.size.unwrap_or_default()));
         }
         facts
