@@ -47,7 +47,10 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     let mut interfaces = Vec::new();
     for link in links.iter().filter(|link| !is_ephemeral(link, inside)) {
         let mut interface = describe(link, &addresses, &gateways);
-        interface.master = link.master.and_then(|index| names.get(&index)).map(|name| (*name).to_owned());
+        let named = |index: Option<u32>| index.and_then(|index| names.get(&index)).map(|name| (*name).to_owned());
+        interface.master = named(link.master);
+        // A cable's other end is not below it.
+        interface.parent = named(link.parent).filter(|_| link.kind.as_deref() != Some("veth"));
         add_sysfs(source, link, &mut interface);
         interfaces.push(interface);
     }
@@ -142,9 +145,15 @@ fn describe(link: &Link, addresses: &[Address], gateways: &[Gateway]) -> Interfa
         mtu: link.mtu,
         up: link.flags & IFF_UP != 0 && (link.flags & IFF_LOWER_UP != 0 || link.kind.as_deref() == Some("bridge")),
         gateways: reached,
+        vlan: link.vlan.map(u32::from),
+        bond_mode: link.bond_mode.and_then(|mode| BOND_MODES.get(usize::from(mode))).map(|mode| (*mode).to_owned()),
         ..Interface::default()
     }
 }
+
+/// Modes of a bond by their numbers (linux Documentation/networking/bonding.rst).
+const BOND_MODES: &[&str] =
+    &["balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"];
 
 /// Kinds of software interfaces that carry packets in packets.
 const TUNNELS: &[&str] = &[

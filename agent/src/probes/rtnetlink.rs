@@ -44,6 +44,12 @@ pub struct Link {
     pub mtu: Option<u32>,
     /// The number of the interface it is part of.
     pub master: Option<u32>,
+    /// The number of the interface it lies on, in this network namespace: that of a VLAN.
+    pub parent: Option<u32>,
+    /// The VLAN's number.
+    pub vlan: Option<u16>,
+    /// The bond's mode: 1 is active-backup.
+    pub bond_mode: Option<u8>,
 }
 
 /// One address.
@@ -145,9 +151,10 @@ pub fn parse_links(bytes: &[u8]) -> Dump<Link> {
     const IFLA_ADDRESS: u16 = 1;
     const IFLA_IFNAME: u16 = 3;
     const IFLA_MTU: u16 = 4;
+    const IFLA_LINK: u16 = 5;
     const IFLA_MASTER: u16 = 10;
     const IFLA_LINKINFO: u16 = 18;
-    const IFLA_INFO_KIND: u16 = 1;
+    const IFLA_LINK_NETNSID: u16 = 37;
     const IFLA_PERM_ADDRESS: u16 = 54;
     dump(bytes, RTM_NEWLINK, |order, body, rows| {
         let mut link = Link {
@@ -156,27 +163,45 @@ pub fn parse_links(bytes: &[u8]) -> Dump<Link> {
             flags: order.u32(body, 8)?,
             ..Link::default()
         };
+        // The number of an interface in another namespace means another one here.
+        let mut elsewhere = false;
         let whole = order.attributes(body.get(FIXED_BYTES..)?, |kind, value| match kind {
+            IFLA_LINK => link.parent = order.u32(value, 0),
+            IFLA_LINK_NETNSID => elsewhere = true,
             IFLA_ADDRESS => link.address = value.to_vec(),
             IFLA_IFNAME => link.name = text(value),
             IFLA_MTU => link.mtu = order.u32(value, 0),
             IFLA_MASTER => link.master = order.u32(value, 0),
             IFLA_PERM_ADDRESS => link.permanent = value.to_vec(),
-            IFLA_LINKINFO => {
-                order.attributes(value, |kind, value| {
-                    if kind == IFLA_INFO_KIND {
-                        link.kind = Some(text(value));
-                    }
-                });
-            }
+            IFLA_LINKINFO => read_info(order, value, &mut link),
             _ => {}
         });
+        link.parent = link.parent.filter(|parent| !elsewhere && *parent != link.index);
         let named = !link.name.is_empty();
         if named {
             rows.push(link);
         }
         Some(whole && named)
     })
+}
+
+/// `IFLA_LINKINFO`: the kind, and after it what this kind says of itself.
+fn read_info(order: Order, info: &[u8], link: &mut Link) {
+    const IFLA_INFO_KIND: u16 = 1;
+    const IFLA_INFO_DATA: u16 = 2;
+    const IFLA_VLAN_ID: u16 = 1;
+    const IFLA_BOND_MODE: u16 = 1;
+    order.attributes(info, |kind, value| match kind {
+        IFLA_INFO_KIND => link.kind = Some(text(value)),
+        IFLA_INFO_DATA => {
+            order.attributes(value, |kind, value| match (link.kind.as_deref(), kind) {
+                (Some("vlan"), IFLA_VLAN_ID) => link.vlan = order.u16(value, 0),
+                (Some("bond"), IFLA_BOND_MODE) => link.bond_mode = value.first().copied(),
+                _ => {}
+            });
+        }
+        _ => {}
+    });
 }
 
 /// A dump of `RTM_GETADDR`.
@@ -299,6 +324,27 @@ mod tests {
             (told, found.malformed),
             (vec![(3, "192.0.2.1".into(), 100), (7, "192.0.2.9".into(), 0), (4, "::1".into(), 0)], false)
         );
+    }
+
+    #[test]
+    fn a_vlan_says_where_it_lies_and_a_bond_how_it_shares() {
+        let link = |attributes: &[Vec<u8>]| {
+            let mut body = vec![0, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            body.extend(attribute(3, b"x\0"));
+            body.extend(attributes.concat());
+            message(RTM_NEWLINK, &body)
+        };
+        let info = |kind: &[u8], data: Vec<u8>| attribute(18, &[attribute(1, kind), attribute(2, &data)].concat());
+        let on = attribute(5, &[2, 0, 0, 0]);
+        let bytes = [
+            link(&[on.clone(), info(b"vlan\0", attribute(1, &[100, 0]))]),
+            link(&[info(b"bond\0", attribute(1, &[4]))]),
+            link(&[on, attribute(37, &[0; 4]), info(b"veth\0", Vec::new())]),
+        ]
+        .concat();
+        let found = parse_links(&bytes).rows;
+        let told: Vec<_> = found.iter().map(|link| (link.parent, link.vlan, link.bond_mode)).collect();
+        assert_eq!(told, [(Some(2), Some(100), None), (None, None, Some(4)), (None, None, None)]);
     }
 
     #[test]

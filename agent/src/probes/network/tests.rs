@@ -140,6 +140,14 @@ fn what_comes_and_goes_with_containers_is_left_out() {
 }
 
 #[test]
+fn vlans_and_bonds_are_told_in_words() {
+    let link = Link { vlan: Some(100), bond_mode: Some(4), ..Link::default() };
+    let interface = describe(&link, &[], &[]);
+    assert_eq!((interface.vlan, interface.bond_mode.as_deref()), (Some(100), Some("802.3ad")));
+    assert_eq!(describe(&Link { bond_mode: Some(77), ..link }, &[], &[]).bond_mode, None);
+}
+
+#[test]
 fn a_bridge_is_up_when_its_owner_says_so() {
     let up = |kind: Option<&str>, flags: u32| {
         let link = Link { kind: kind.map(str::to_owned), flags, hardware: 1, ..Link::default() };
