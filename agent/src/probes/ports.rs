@@ -22,6 +22,9 @@ pub const PROBE: Probe = Probe {
     run,
 };
 
+/// Descriptors that are looked at in one look. Sockets of the kernel's own have no owner, and no walk ends with them.
+const DESCRIPTORS_MAX: usize = 65_536;
+
 /// The tables, with the state that counts in each: TCP_LISTEN, and TCP_CLOSE, which for UDP is "unconnected"
 /// (include/net/tcp_states.h).
 const TABLES: &[(&str, &str, u8)] = &[
@@ -69,7 +72,7 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
         return Err(Miss::Absent.problem("/proc/net/tcp"));
     }
     let wanted = sockets.iter().map(|(_, socket)| socket.inode).filter(|inode| *inode != 0).collect();
-    let (owners, problem) = owners(source, wanted);
+    let (owners, problem) = owners(source, wanted, DESCRIPTORS_MAX);
     found.problems.extend(problem);
     found.items = merge(sockets, &owners).into_iter().map(|(port, pid)| named(source, port, pid).into()).collect();
     Ok(found)
@@ -121,15 +124,16 @@ fn parse_address(digits: &str) -> Option<IpAddr> {
 
 /// Which process has which socket. Of several that share one, the one with the lowest number, but the
 /// service manager (process 1) only where nobody else has it: it holds the sockets of what it starts on
-/// demand. The walk ends with the last socket, because it is the dearest thing that a probe does.
-fn owners(source: &dyn Source, mut wanted: BTreeSet<u64>) -> (BTreeMap<u64, u32>, Option<Problem>) {
+/// demand. The walk ends with the last socket or at its bound, because it is the dearest thing that a probe does.
+fn owners(source: &dyn Source, mut wanted: BTreeSet<u64>, max: usize) -> (BTreeMap<u64, u32>, Option<Problem>) {
+    let mut left = max;
     let mut owners = BTreeMap::new();
     let mut denied = false;
     let names = source.names("/proc").unwrap_or_default();
     let mut pids: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
     pids.sort_unstable_by_key(|pid| (*pid == 1, *pid));
     for pid in pids {
-        if wanted.is_empty() {
+        if wanted.is_empty() || left == 0 {
             break;
         }
         let folder = format!("/proc/{pid}/fd");
@@ -140,7 +144,8 @@ fn owners(source: &dyn Source, mut wanted: BTreeSet<u64>) -> (BTreeMap<u64, u32>
                 continue;
             }
         };
-        for descriptor in descriptors {
+        for descriptor in descriptors.into_iter().take(left) {
+            left -= 1;
             match source.link(&format!("{folder}/{descriptor}")) {
                 Ok(target) => {
                     if let Some(inode) = parse_socket(&target)
@@ -153,11 +158,18 @@ fn owners(source: &dyn Source, mut wanted: BTreeSet<u64>) -> (BTreeMap<u64, u32>
             }
         }
     }
-    let hidden = (denied && !wanted.is_empty()).then(|| {
-        let detail = format!("sockets whose owners are not known: {}", wanted.len());
-        Problem::new(Why::Denied, "/proc/*/fd of other users").detail(detail)
-    });
-    (owners, hidden)
+    let problem = match wanted.len() {
+        0 => None,
+        unknown if left == 0 => {
+            let detail = format!("more than {max} descriptors; sockets whose owners are not known: {unknown}");
+            Some(Problem::new(Why::Failed, "/proc/*/fd").detail(detail))
+        }
+        unknown => denied.then(|| {
+            let detail = format!("sockets whose owners are not known: {unknown}");
+            Problem::new(Why::Denied, "/proc/*/fd of other users").detail(detail)
+        }),
+    };
+    (owners, problem)
 }
 
 /// `socket:[12345]`

@@ -50,6 +50,17 @@ fn machine() -> Tape {
 }
 
 #[test]
+fn the_walk_for_owners_has_a_bound_and_says_so() {
+    let (found, problem) = owners(&machine(), BTreeSet::from([102, 7]), 2);
+    assert_eq!(found, BTreeMap::new());
+    let problem = problem.expect("a problem");
+    let detail = "more than 2 descriptors; sockets whose owners are not known: 2";
+    assert_eq!((problem.why, problem.detail.as_str()), (Why::Failed, detail));
+    // What has no owner is no problem where everything was looked through.
+    assert_eq!(owners(&machine(), BTreeSet::from([102, 7]), 100), (BTreeMap::from([(102, 30)]), None));
+}
+
+#[test]
 fn each_port_is_told_once_with_one_owner() {
     let found = run(&machine()).expect("found");
     let told: Vec<(String, Option<String>, Option<i64>)> = found
