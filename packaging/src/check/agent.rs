@@ -100,9 +100,17 @@ fn children(agent: &str) -> Result<bool> {
         println!("SKIP child processes: strace is not installed");
         return Ok(true);
     };
-    let execs = String::from_utf8_lossy(&out.stdout).lines().filter(|line| line.contains("execve(")).count();
+    let children = started(out.status.success(), &String::from_utf8_lossy(&out.stdout)).with_context(|| {
+        format!("strace measured nothing (is ptrace forbidden here?): {}", String::from_utf8_lossy(&out.stderr))
+    })?;
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    Ok(super::figure("child processes", execs.saturating_sub(1) as f64, "", 0.0))
+    Ok(super::figure("child processes", children as f64, "", 0.0))
+}
+
+/// Programs that were started besides the agent; nothing where not even its own start was seen.
+fn started(success: bool, trace: &str) -> Option<usize> {
+    let execs = trace.lines().filter(|line| line.contains("execve(")).count();
+    execs.checked_sub(1).filter(|_| success)
 }
 
 /// Counts user instructions of the package probe. Needs valgrind.
@@ -151,4 +159,17 @@ fn ms(cost: Cost) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
 fn mib(cost: Cost) -> f64 {
     cost.peak_kib as f64 / 1024.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::started;
+
+    #[test]
+    fn what_was_not_measured_is_no_figure() {
+        assert_eq!(started(true, "7 execve(\"/a\") = 0\n7 +++ exited with 0 +++\n"), Some(0));
+        assert_eq!(started(true, "7 execve(\"/a\") = 0\n8 execve(\"/b\") = 0\n"), Some(1));
+        assert_eq!(started(false, "7 execve(\"/a\") = 0\n"), None);
+        assert_eq!(started(true, "strace: ptrace: Operation not permitted\n"), None);
+    }
 }
