@@ -9,6 +9,7 @@ use super::{Every, Found, Os, Probe};
 use crate::source::{Miss, Source};
 use shared::checkin::{Problem, Why};
 use shared::hardware::Port;
+use shared::limit::FILE_BYTES;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -56,6 +57,10 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
             Ok(bytes) => {
                 let (listening, malformed) = parse(&bytes, *state);
                 tables += 1;
+                if *protocol == "tcp" && is_cut(&bytes, *state) {
+                    let detail = format!("more listening sockets than are read: {} bytes", bytes.len());
+                    found.problems.push(Problem::new(Why::Failed, *path).detail(detail));
+                }
                 sockets.extend(listening.into_iter().map(|socket| (*protocol, socket)));
                 if malformed > 0 {
                     let detail = format!("lines that are no sockets: {malformed}");
@@ -76,6 +81,17 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     found.problems.extend(problem);
     found.items = merge(sockets, &owners).into_iter().map(|(port, pid)| named(source, port, pid).into()).collect();
     Ok(found)
+}
+
+/// A table as long as is read at most, in which no connection follows the listening sockets, which come first.
+fn is_cut(table: &[u8], state: u8) -> bool {
+    /// Longer than any line.
+    const LINE_BYTES: usize = 512;
+    if table.len() + LINE_BYTES < FILE_BYTES {
+        return false;
+    }
+    let last = table.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
+    parse(&[b"head\n", last].concat(), state).0.len() == 1
 }
 
 /// Sockets in a state, and how many lines were malformed.

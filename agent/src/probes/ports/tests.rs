@@ -50,6 +50,18 @@ fn machine() -> Tape {
 }
 
 #[test]
+fn a_table_that_ends_among_the_listening_sockets_is_cut() {
+    let listening = line("00000000:0050", "0A", 0, 100);
+    let long = listening.repeat(FILE_BYTES / listening.len());
+    assert!(is_cut(long.as_bytes(), 0x0a));
+    let (_, shorter) = long.split_at(listening.len());
+    assert!(!is_cut(format!("{shorter}{}", line("0100007F:1F90", "01", 0, 1)).as_bytes(), 0x0a), "all are there");
+    assert!(!is_cut(listening.as_bytes(), 0x0a));
+    let found = run(&machine().file("/proc/net/tcp", format!("{HEAD}{long}"))).expect("found");
+    assert!(found.problems.iter().any(|problem| problem.detail.starts_with("more listening sockets")));
+}
+
+#[test]
 fn the_walk_for_owners_has_a_bound_and_says_so() {
     let (found, problem) = owners(&machine(), BTreeSet::from([102, 7]), 2);
     assert_eq!(found, BTreeMap::new());

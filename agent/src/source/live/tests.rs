@@ -26,7 +26,8 @@ fn what_is_too_large_or_no_file_is_refused() {
     std::fs::File::create(&path).and_then(|file| file.set_len(FILE_BYTES as u64 + 1)).expect("made");
     let source: &dyn Source = &Live;
     assert_eq!(source.file(text(&path)), Err(Miss::Failed("it is larger than the limit of 1048576 bytes".to_owned())));
-    assert_eq!(["/var/lib/dpkg/status", "/proc/cpuinfo"].map(limit_of), [DATABASE_BYTES; 2]);
+    let long = ["/var/lib/dpkg/status", "/proc/cpuinfo", "/proc/1/mountinfo", "/proc/self/mountinfo"];
+    assert_eq!(long.map(limit_of), [DATABASE_BYTES; 4]);
 
     let pipe = dir.path().join("pipe");
     rustix::fs::mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).expect("a pipe");
@@ -49,6 +50,15 @@ fn absent_denied_and_failed_differ() {
     assert_eq!([Errno::NODEV, Errno::NXIO].map(miss), [Miss::Absent, Miss::Absent]);
     assert_eq!([Errno::ACCESS, Errno::PERM].map(miss), [Miss::Denied, Miss::Denied]);
     assert_eq!(miss(Errno::IO), Miss::Failed(Errno::IO.to_string()));
+}
+
+#[test]
+fn of_a_long_table_the_first_whole_lines_are_read() {
+    let whole = std::fs::read("/proc/self/smaps").expect("a long file");
+    let lines = head("/proc/self/smaps", 10_000).expect("its head");
+    assert!(whole.len() > 20_000 && (9_000..=10_000).contains(&lines.len()), "{} of {}", lines.len(), whole.len());
+    assert!(lines.ends_with(b"\n"));
+    assert_eq!(head("/proc/self/comm", 10_000), Ok(std::fs::read("/proc/self/comm").expect("a name")));
 }
 
 #[test]
