@@ -50,7 +50,7 @@ pub struct Check {
 pub const CHECKS: &[Check] = &[
     Check::new("disk_space", DISKS, "percent", (90, 85), 1, "Disk space"),
     Check::new("disk_inodes", DISKS, "percent", (90, 85), 1, "Inodes"),
-    Check::new("failed_unit", SERVICES, "state", (1, 1), 1, "Service failed"),
+    Check::new("failed_unit", SERVICES, "state", (1, 1), 1, "Unit failed"),
     Check::new("memory_pressure", MEMORY, "percent", (40, 20), 5, "Memory pressure"),
     Check::new("clock_skew", SECTION_CLOCK, "seconds", (300, 60), 30, "Clock skew"),
     Check::new("reboot_required", REBOOT, "state", (1, 1), 1, "Reboot required"),

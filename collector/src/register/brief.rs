@@ -16,6 +16,7 @@ pub fn brief(item: &Item) -> Brief {
 /// `Samsung MZVL2512 S/N S64D… 512 GB (nvme0n1)`; what is not known is left out.
 fn title(item: &Item) -> String {
     let text = |name: &str| item.text(name).map(str::to_owned);
+    let now = |name: &str| item.now.get(name).and_then(|value| value.as_text()).map(str::to_owned);
     let label = item.label.clone();
     let parts: Vec<Option<String>> = match &*item.kind {
         "package" => vec![label.or_else(|| Some(item.key.clone())), text("version")],
@@ -27,7 +28,12 @@ fn title(item: &Item) -> String {
             vec![label.or_else(|| Some(item.key.clone())), text("form"), address]
         }
         "filesystem" => {
-            vec![Some(item.key.clone()), text("fstype"), size(item), text("device").map(|d| format!("({d})"))]
+            vec![
+                Some(item.key.clone()),
+                text("fstype"),
+                size(item),
+                text("device").or_else(|| now("device")).map(|d| format!("({d})")),
+            ]
         }
         "os" => vec![label, text("version")],
         "disk" => vec![maker_and_model(item), serial(item), size(item), place(item), text("backing")],
@@ -62,10 +68,12 @@ fn serial(item: &Item) -> Option<String> {
     item.serial.as_ref().map(|serial| format!("S/N {serial}"))
 }
 
-/// Where it is: its label, or a key that says more than the serial does.
+/// Where it is: its label or its name just now, or a key that says more than the serial does.
 fn place(item: &Item) -> Option<String> {
-    let place = item.label.as_ref().or((Some(&item.key) != item.serial.as_ref()).then_some(&item.key))?;
-    if item.maker.is_none() && item.model.is_none() { Some(place.clone()) } else { Some(format!("({place})")) }
+    let name = item.now.get("name").and_then(|name| name.as_text()).map(str::to_owned);
+    let place =
+        item.label.clone().or(name).or_else(|| (Some(&item.key) != item.serial.as_ref()).then(|| item.key.clone()))?;
+    if item.maker.is_none() && item.model.is_none() { Some(place) } else { Some(format!("({place})")) }
 }
 
 /// Disks in powers of ten, as their makers print; all else in powers of two.
@@ -95,22 +103,25 @@ mod tests {
     #[test]
     fn a_line_says_what_a_person_would() {
         let disk = Item {
-            label: Some("nvme0n1".into()),
             maker: Some("Samsung".into()),
             model: Some("SAMSUNG MZVL2512".into()),
             serial: Some("S64DNX0R".into()),
             size: Some(512_110_190_592),
             ..Item::new("disk", "eui.1")
-        };
+        }
+        .with_now("name", Some("nvme0n1"));
         assert_eq!(line(&disk), "SAMSUNG MZVL2512 S/N S64DNX0R 512 GB (nvme0n1)");
         let module =
             Item { maker: Some("Kingston".into()), size: Some(8 << 30), ..Item::new("memory_module", "DIMM A1") };
         assert_eq!(line(&module), "Kingston 8 GiB (DIMM A1)");
         let port = Item { label: Some("sshd".into()), ..Item::new("port", "tcp/0.0.0.0/22") };
         assert_eq!(line(&port), "tcp/0.0.0.0/22 (sshd)");
-        let file = Item { label: Some("loop0".into()), size: Some(4096), ..Item::new("disk", "loop0") }
+        let file = Item { size: Some(4096), ..Item::new("disk", "loop:/srv/a.img") }
+            .with_now("name", Some("loop0"))
             .with("backing", Some("/srv/a.img"));
         assert_eq!(line(&file), "4096 B loop0 /srv/a.img");
+        let root = Item::new("filesystem", "/").with("fstype", Some("ext4")).with_now("device", Some("/dev/sda1"));
+        assert_eq!(line(&root), "/ ext4 (/dev/sda1)");
         assert_eq!(line(&Item::new("thing", "k")), "k");
     }
 }

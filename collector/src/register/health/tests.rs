@@ -150,7 +150,7 @@ fn a_state_is_bad_at_one_and_good_at_none() {
         _ => None,
     });
     let raised = raised.expect("raised");
-    assert_eq!((raised.severity, raised.detail.as_str()), (Severity::Major, "Service failed: a.service"));
+    assert_eq!((raised.severity, raised.detail.as_str()), (Severity::Major, "Unit failed: a.service"));
     machine.set("health_services", [reading("failed_unit", "a.service", 0)]);
     machine.check_in(&mut world).expect("taken");
     assert_eq!(beat(&mut world, &machine), None);
