@@ -33,6 +33,10 @@ fn attr(item: &Item, name: &str) -> String {
 
 #[test]
 fn lsblk_lists_the_same_disks() {
+    if agent::probes::container::detect(&Live).is_some() {
+        skip("in a container, where the disks are its host's: nothing is compared with lsblk");
+        return;
+    }
     let Some(theirs) = json("lsblk", &["-J", "-b", "-o", "NAME,SIZE,TYPE"]) else { return };
     let listed = theirs["blockdevices"].as_array().expect("devices").iter();
     let theirs: BTreeMap<String, i64> = listed

@@ -18,6 +18,13 @@ pub(super) const LSBLK: Tool = Tool {
     rules: &[
         Rule { why: "zram is memory, and told as such", holds: |d| d.ours.is_none() && d.name.starts_with("zram") },
         Rule {
+            why: "in a container the disks are its host's",
+            holds: |d| {
+                let inside = std::fs::read_link("/proc/self/ns/pid").is_ok_and(|ns| ns.as_os_str() != FIRST_NAMESPACE);
+                d.ours.is_none() && inside
+            },
+        },
+        Rule {
             why: "what lies in a drive is no part of it",
             holds: |d| d.name.strip_suffix(" bytes").is_some_and(|name| is(name, "device/type", "5")),
         },
@@ -31,6 +38,9 @@ pub(super) const LSBLK: Tool = Tool {
         },
     ],
 };
+
+/// The machine's own PID namespace (`linux/proc_ns.h`).
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
 /// What a file of a block device says.
 fn is(device: &str, file: &str, value: &str) -> bool {
@@ -94,13 +104,15 @@ fn fstype<'a>(d: &Difference<'a>) -> &'a str {
 const REMOTE: [&str; 7] = ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "ceph"];
 
 const NO_FILES: Rule = Rule {
-    why: "the kernel's or the system's own (nodev in /proc/filesystems; a tmpfs in /dev, /proc, /run or /sys)",
+    why: "the kernel's or the system's own (nodev in /proc/filesystems; a tmpfs in /dev, /proc, /run or /sys), or a container's",
     holds: |d| {
         let fstype = fstype(d);
         let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
         let nodev = known.lines().any(|line| line.strip_prefix("nodev").is_some_and(|name| name.trim() == fstype));
+        let engines = ["/var/lib/containerd", "/var/lib/containers", "/var/lib/docker", "/var/lib/kubelet"];
         let own = ["/dev", "/proc", "/run", "/sys"]
             .iter()
+            .chain(&engines)
             .any(|own| point(d).strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
         d.ours.is_none() && nodev && !REMOTE.contains(&fstype) && (fstype != "tmpfs" || own)
     },
