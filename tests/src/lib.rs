@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -248,7 +249,7 @@ impl World {
     /// An agent that has not joined.
     pub fn stranger(&self, name: &str) -> Agent {
         let state = self.path(name);
-        std::fs::create_dir_all(&state).expect("a folder");
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&state).expect("a folder");
         let config = self.path(&format!("{name}.toml"));
         std::fs::write(&config, format!("state_dir = \"{}\"\ncheckin_s = 1\nhealth_s = 1\n", state.display()))
             .expect("settings");

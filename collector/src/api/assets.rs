@@ -128,9 +128,9 @@ fn filter(filter: Filter, interval_s: i64, now: At) -> Result<(AssetFilter, Sort
 /// An address as it is kept: IPv6 has many forms, of which one is.
 fn address(text: &str) -> Result<String, ApiError> {
     let address = text.parse::<IpAddr>();
-    address.map(|address| address.to_string()).map_err(|_| {
-        ApiError::bad("address", "write an IP address without prefix, such as 192.0.2.7 or 2001:db8::7")
-    })
+    address
+        .map(|address| address.to_string())
+        .map_err(|_| ApiError::bad("address", "write an IP address without prefix, such as 192.0.2.7 or 2001:db8::7"))
 }
 
 /// Presence as times between which an asset was last heard: what `register::presence` says, turned round.
