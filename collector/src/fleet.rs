@@ -97,9 +97,15 @@ struct Inner {
 #[derive(Default)]
 pub struct Fleet {
     inner: RwLock<Inner>,
+    flushing: tokio::sync::Mutex<()>,
 }
 
 impl Fleet {
+    /// Held while what was heard goes to the database.
+    pub async fn flushing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.flushing.lock().await
+    }
+
     /// Takes in what the database holds when the collector starts: every agent with when it was last heard, and
     /// the faults that wait to hold, to pass, or for an incident.
     pub fn load(&self, agents: &[(Agent, Option<At>)], waiting: &[Fault]) {

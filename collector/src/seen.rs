@@ -11,6 +11,8 @@ use crate::store::Store;
 /// # Errors
 /// Why the store did not take it; it is flushed with the next one.
 pub async fn flush(store: &Store, fleet: &Fleet) -> Result<(), String> {
+    // One at a time: whoever asks beside another flush is answered after it, too.
+    let _flushing = fleet.flushing().await;
     let heard = fleet.take_unflushed();
     if heard.is_empty() {
         return Ok(());

@@ -29,9 +29,7 @@ impl Stop {
         // An error means that nobody is left to say it: end as well.
         let _ = self.signal.wait_for(|stop| *stop).await;
     }
-}
 
-impl Stop {
     /// Runs something beside what runs; a stop waits until it has ended.
     #[expect(clippy::disallowed_methods, reason = "the one place that spawns: what is spawned here holds a `Stop`")]
     pub fn spawn<F>(&self, work: impl FnOnce(Stop) -> F) -> JoinHandle<F::Output>

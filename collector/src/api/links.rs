@@ -47,7 +47,7 @@ fn rel(text: &str) -> Result<Rel, ApiError> {
     Rel::of(text).ok_or_else(|| ApiError::bad("rel", format!("one of {}", all())))
 }
 
-/// Links.
+/// Links, the newest first.
 #[utoipa::path(get, path = "/v1/links", operation_id = "links", params(Filter), security(("token" = ["tickets:read"])),
     responses((status = 200, body = Listed<LinkView>)))]
 async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<Json<Listed<LinkView>>, ApiError> {

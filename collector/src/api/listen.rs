@@ -87,10 +87,11 @@ pub struct Gate {
 }
 
 /// Whose connections are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Who {
     Stranger(IpAddr),
-    Agent(AgentId),
+    /// By its key too: whoever holds one that was replaced takes no place from the machine.
+    Agent(AgentId, String),
 }
 
 /// A connection's place among all, given back when dropped.
@@ -119,7 +120,7 @@ impl Gate {
 
     fn sit(&self, who: Who, most: usize) -> Option<Seat> {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = seats.entry(who).or_insert(0);
+        let count = seats.entry(who.clone()).or_insert(0);
         if *count >= most {
             return None;
         }
@@ -228,7 +229,7 @@ async fn greet(tcp: TcpStream, guest: Guest, acceptor: TlsAcceptor, routes: Rout
             let shown = chain.and_then(|chain| proof::certificate(chain.first()?, deployment).ok());
             let Some(shown) = shown else { return tracing::warn!(%address, "a certificate without an agent's name") };
             // From here on it is known who it is.
-            let Some(seat) = gate.sit(Who::Agent(shown.agent), OF_AN_AGENT) else {
+            let Some(seat) = gate.sit(Who::Agent(shown.agent, shown.fingerprint.clone()), OF_AN_AGENT) else {
                 return tracing::warn!(agent = %shown.agent, %address, "too many connections of one agent");
             };
             place.seat = Some(seat);
@@ -281,12 +282,12 @@ mod tests {
     fn connections_are_counted_by_address_then_by_agent_and_forgotten() {
         let gate = Gate::new(4, 2);
         let (near, far): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
-        let agent = Who::Agent(AgentId(Uuid::from_u128(1)));
+        let agent = Who::Agent(AgentId(Uuid::from_u128(1)), "key".into());
         let first = gate.enter(near).expect("a place");
         let mut second = gate.enter(near).expect("a place");
         assert!(gate.enter(near).is_none());
         // Known now: does not count as a stranger any more, but as one of that agent's.
-        second.seat = gate.sit(agent, 1);
+        second.seat = gate.sit(agent.clone(), 1);
         assert!(second.seat.is_some() && gate.sit(agent, 1).is_none());
         let third = gate.enter(near).expect("a place");
         let fourth = gate.enter(far).expect("a place");

@@ -2,14 +2,14 @@
 
 use super::asset_views::{LinkView, link_view};
 use super::assets::{told, told_of};
-use super::auth::Principal;
+use super::auth::{Principal, Scope};
 use super::events::EventView;
 use super::input::{Body, IfMatch, Number, Params, PathId, Post, etag};
 use super::page::{Limit, Listed, PageParams, TimelineParams, known, page, part};
 use super::ticket_views::{CommentView, TicketDetail, TicketView};
 use super::{ApiError, App, act};
 use crate::desk::model::{End, Kind};
-use crate::desk::process::{PROCESSES, Phase};
+use crate::desk::process::{PROCESSES, open_states};
 use crate::store::page::Page;
 use crate::store::read::links;
 use crate::store::read::tickets::{self, TicketFilter};
@@ -87,23 +87,18 @@ async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<
         title: params.title.map(part),
         ..TicketFilter::default()
     };
+    let open = || open_states().into_iter().map(str::to_owned).collect();
     match params.open {
-        Some(true) if filter.states.is_empty() => filter.states = open_states(),
-        Some(true) if !filter.states.iter().all(|state| open_states().contains(state)) => {
+        Some(true) if filter.states.is_empty() => filter.states = open(),
+        Some(true) if !filter.states.iter().all(|state| open_states().contains(&state.as_str())) => {
             return Err(ApiError::bad("state", "not an open one, and only open tickets are asked for"));
         }
-        Some(false) => filter.not_states = open_states(),
+        Some(false) => filter.not_states = open(),
         Some(true) | None => {}
     }
     let page = page(params.cursor, params.limit);
     let rows = app.store.read(move |engine| tickets::list(engine, &filter, &page)).await?;
     Ok(Json(Listed::of(rows, TicketView::of)))
-}
-
-/// States in which there is something to do, of all processes.
-fn open_states() -> Vec<String> {
-    let states = PROCESSES.iter().flat_map(|process| process.states);
-    states.filter(|state| state.phase == Phase::Open).map(|state| state.name.to_owned()).collect()
 }
 
 /// All states of all processes, each once.
@@ -229,7 +224,7 @@ struct Edit {
 /// Changes columns. With `If-Match`, only on the revision that the caller has seen.
 #[utoipa::path(patch, path = "/v1/tickets/{id}", request_body = Edit,
     params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that was seen: 412 if the ticket is another by now. Without it, whatever is there is changed.")),
-    security(("token" = ["tickets:write"])), responses((status = 200, body = TicketView)))]
+    security(("token" = ["tickets:write"])), responses((status = 200, body = TicketView), (status = 204)))]
 async fn patch(
     State(app): State<App>,
     principal: Principal,
@@ -246,8 +241,7 @@ async fn patch(
         requester: edit.requester,
         fields: edit.fields,
     };
-    let ticket = submit(&app, principal, Act::EditTicket { ticket: id, rev, edit }, None).await?;
-    Ok((etag(ticket.rev), Json(ticket)).into_response())
+    changed(&app, principal, Act::EditTicket { ticket: id, rev, edit }, None).await
 }
 
 /// A step of the ticket's process.
@@ -267,7 +261,7 @@ struct Step {
 /// Moves a ticket along its process. With `If-Match`, only on the revision that the caller has seen.
 #[utoipa::path(post, path = "/v1/tickets/{id}/moves", operation_id = "move", request_body = Step,
     params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "The ETag that was seen: 412 if the ticket is another by now. Without it, whatever is there is changed.")),
-    security(("token" = ["tickets:write"])), responses((status = 200, body = TicketView)))]
+    security(("token" = ["tickets:write"])), responses((status = 200, body = TicketView), (status = 204)))]
 async fn go(
     State(app): State<App>,
     principal: Principal,
@@ -276,8 +270,18 @@ async fn go(
     Post(step, once): Post<Step>,
 ) -> Result<Response, ApiError> {
     let what = Act::MoveTicket { ticket: id, rev, to: step.to, reason: step.reason, fields: step.fields };
-    let ticket = submit(&app, principal, what, once).await?;
-    Ok((etag(ticket.rev), Json(ticket)).into_response())
+    changed(&app, principal, what, once).await
+}
+
+/// Changes a ticket. Who may not read tickets hears only that it is done.
+async fn changed(app: &App, who: Principal, what: Act, once: Option<Once>) -> Result<Response, ApiError> {
+    let reads = who.may(Scope::TicketsRead);
+    let ticket = submit(app, who, what, once).await?;
+    if reads {
+        Ok((etag(ticket.rev), Json(ticket)).into_response())
+    } else {
+        Ok((StatusCode::NO_CONTENT, etag(ticket.rev)).into_response())
+    }
 }
 
 /// What was written on a ticket, oldest first.
@@ -318,7 +322,7 @@ async fn comment(
     }
 }
 
-/// What happened to a ticket, oldest first.
+/// What happened to a ticket, the oldest first unless asked otherwise.
 #[utoipa::path(get, path = "/v1/tickets/{id}/timeline", operation_id = "ticket_timeline", params(("id" = String, Path), TimelineParams),
     security(("token" = ["tickets:read"])), responses((status = 200, body = Listed<EventView>)))]
 async fn timeline(

@@ -73,7 +73,7 @@ pub struct Filter {
     /// computer, laptop, desktop, server, vm, container.
     #[arg(long)]
     class: Option<String>,
-    /// Name, tag, serial or address contains this.
+    /// Name, tag or serial contains this.
     #[arg(long, short)]
     query: Option<String>,
     /// Host name.

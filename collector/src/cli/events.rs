@@ -68,8 +68,9 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
 /// # Errors
 /// What the collector answered.
 pub async fn timeline(session: &Session, path: &str, limit: usize) -> Result<(), Failure> {
-    let rows = super::pages(session, path, &[], None).await?;
-    output::list(session.format, TIMELINE, &rows[rows.len().saturating_sub(limit)..])
+    let mut rows = super::pages(session, path, &[("newest_first", "true".to_owned())], Some(limit)).await?;
+    rows.reverse();
+    output::list(session.format, TIMELINE, &rows)
 }
 
 /// Prints events as they come, up to a limit.

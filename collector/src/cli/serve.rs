@@ -31,8 +31,8 @@ macro_rules! settings {
   open_incidents = 10                      # automatic ones that an asset may have open, 1 to 1000
   # thresholds.disk_space = { raise = 90, clear = 85 }
   [limits]
-  connections = 12000                      # of all kinds, 16 to 1000000
-  per_address = 64                         # from one address on the web port
+  connections = 12000                      # over the network, 16 to 1000000
+  per_address = 64                         # from one address, but for agents that are known
   checkin_burst = 10                       # check-ins of one agent at once
   checkin_every_ms = 10000                 # after which one more may come; 0 is no bound
   refused_a_minute = 10                    # refused enrollments from one neighbourhood; 0 is no bound"#

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// Incidents, requests, problems and changes.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// List tickets, the most pressing first.
+    /// List tickets, the newest first.
     #[command(
         after_help = "Examples:\n  muster tickets list --open --kind incident\n  muster tickets list --asset laptop-17 --output json"
     )]

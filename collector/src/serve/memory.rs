@@ -5,7 +5,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::fleet::Fleet;
 use crate::keyring::Keyring;
-use crate::store::{Options, Store, engine, read};
+use crate::store::{Options, Store, engine, open, read};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -34,12 +34,11 @@ pub(super) async fn open(
         });
     let store = Store::open(options).map_err(|error| Failure::new(Code::Database, error.to_string()))?;
     let unread = |error: engine::Error| Failure::new(Code::Database, format!("{}: {error}", path.display()));
-    let (agents, waiting, tokens) = store
-        .read(|engine| {
-            Ok((read::agents::fleet(engine)?, read::faults::waiting(engine)?, read::tokens::api_all(engine)?))
-        })
-        .await
-        .map_err(unread)?;
+    // Not as the API reads: all of a large fleet may take longer than anyone else may.
+    let mut engine = open::reader(&path).map_err(|error| Failure::new(Code::Database, error.to_string()))?;
+    let agents = read::agents::fleet(&mut engine).map_err(unread)?;
+    let waiting = read::faults::waiting(&mut engine).map_err(unread)?;
+    let tokens = read::tokens::api_all(&mut engine).map_err(unread)?;
     fleet.load(&agents, &waiting);
     keyring.load(tokens);
     Ok((store, down))

@@ -43,6 +43,14 @@ pub fn file(path: &std::path::Path) -> Result<Vec<Finding>, super::OpenError> {
 /// # Errors
 /// [`Error`] if the check itself could not go on.
 pub fn check(engine: &mut Sqlite) -> Result<Vec<Finding>, Error> {
+    // One state for all of it: what a collector commits meanwhile is no finding.
+    engine.run(Sql("begin"), &[])?;
+    let findings = found(engine);
+    engine.rollback()?;
+    findings
+}
+
+fn found(engine: &mut Sqlite) -> Result<Vec<Finding>, Error> {
     let mut findings = pages(engine)?;
     if findings.is_empty() {
         journal(engine, &mut findings)?;

@@ -21,15 +21,13 @@ pub struct Floor {
     bytes: Option<u64>,
     /// Where the ballast is, if one is kept.
     ballast: Option<PathBuf>,
-    /// The ballast was let go.
-    released: bool,
     last: Option<(Instant, bool)>,
 }
 
 impl Floor {
     /// `bytes` must stay free on the disk of `directory`; by default 5 % of it, at least 4 MiB and at most 512.
     pub fn new(directory: PathBuf, bytes: Option<u64>) -> Floor {
-        Floor { directory, bytes, ballast: None, released: false, last: None }
+        Floor { directory, bytes, ballast: None, last: None }
     }
 
     /// Keeps a ballast beside the database, from now on if there is room for it.
@@ -63,20 +61,17 @@ impl Floor {
                 Ok(()) => tracing::warn!("the disk is nearly full: the ballast was removed, agents are turned away"),
                 Err(error) => tracing::error!(%error, path = %path.display(), "the ballast cannot be removed"),
             }
-            self.released = true;
             return true;
         }
         if space.free >= floor.saturating_add(space.ballast.saturating_mul(2)) {
-            match fill(path, space.ballast) {
-                Ok(()) => self.released = false,
-                Err(error) => {
-                    tracing::warn!(%error, path = %path.display(), "no ballast is kept");
-                    self.ballast = None;
-                }
+            if let Err(error) = fill(path, space.ballast) {
+                tracing::warn!(%error, path = %path.display(), "no ballast is kept");
+                self.ballast = None;
             }
             return false;
         }
-        space.free < if self.released { floor.saturating_add(space.ballast) } else { floor }
+        // Also after a restart: what the ballast gave back is for people.
+        space.free < floor.saturating_add(space.ballast)
     }
 }
 

@@ -61,10 +61,12 @@ impl Readers {
                 None => Sqlite::reader(&path)?,
             };
             let until = Instant::now() + Duration::from_secs(READ_S);
-            engine.end_when(move || gone.load(Ordering::Relaxed) || Instant::now() >= until)?;
-            let result = snapshot(&mut engine, read);
-            if !matches!(&result, Err(error) if error.is_fatal()) {
-                idle.lock().unwrap_or_else(PoisonError::into_inner).push(engine);
+            let end = move || gone.load(Ordering::Relaxed) || Instant::now() >= until;
+            // A connection that could not be brought back to rest is not used again.
+            let result = snapshot(&mut engine, end, read)?;
+            let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < CONNECTIONS && !matches!(&result, Err(error) if error.is_fatal()) {
+                idle.push(engine);
             }
             result
         });
@@ -79,11 +81,19 @@ impl Readers {
     }
 }
 
-fn snapshot<T>(engine: &mut dyn Engine, read: impl FnOnce(&mut dyn Engine) -> Result<T, Error>) -> Result<T, Error> {
+/// What the read gives, or fails with; the outer error is one of beginning or ending it. Only the read itself can be
+/// ended early.
+fn snapshot<T>(
+    engine: &mut Sqlite,
+    end: impl FnMut() -> bool + Send + 'static,
+    read: impl FnOnce(&mut dyn Engine) -> Result<T, Error>,
+) -> Result<Result<T, Error>, Error> {
     engine.run(Sql("begin"), &[])?;
+    engine.end_when(end)?;
     let result = read(engine);
+    engine.end_never()?;
     engine.rollback()?;
-    result
+    Ok(result)
 }
 
 #[cfg(test)]

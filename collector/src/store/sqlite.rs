@@ -78,6 +78,11 @@ impl Sqlite {
         self.connection.progress_handler(ASKED_STEPS, Some(end)).map_err(error)
     }
 
+    /// Lets whatever runs from now on run to its end.
+    pub(super) fn end_never(&mut self) -> Result<(), Error> {
+        self.connection.progress_handler(0, None::<fn() -> bool>).map_err(error)
+    }
+
     /// The connection itself, for what only SQLite does: backup and its own checks.
     pub(super) fn connection(&mut self) -> &mut Connection {
         &mut self.connection

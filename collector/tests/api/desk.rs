@@ -137,6 +137,8 @@ impl Desk {
         desk.make("change", "/v1/tickets", &json!({"kind": "change", "title": "A new disk"})).await;
         let link = json!({"from": desk.fill("ticket:<ticket>"), "rel": "tracked_by", "to": "jira:OPS-12"});
         desk.make("link", "/v1/links", &link).await;
+        let link = json!({"from": desk.fill("ticket:<change>"), "rel": "tracked_by", "to": "jira:OPS-13"});
+        desk.make("other-link", "/v1/links", &link).await;
         desk.make("token", "/v1/tokens", &json!({"name": "old", "scopes": ["assets:read"]})).await;
         desk.make("join", "/v1/join-tokens", &json!({"uses": 3})).await;
         let join = desk.local("POST", "/v1/join-tokens", "{}").await;

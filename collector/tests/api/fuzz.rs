@@ -148,8 +148,8 @@ async fn an_odd_question_is_refused_or_answered_in_order() {
                     pairs.iter().any(|pair| pair == "sort=name" || *pair == format!("sort={}", encoded("name")));
                 let ordered = match row.path {
                     "/v1/assets" if by_name => in_order(&rows, "name", false),
-                    "/v1/assets" | "/v1/agents" | "/v1/links" => in_order(&rows, "id", false),
-                    "/v1/tickets" | "/v1/tokens" | "/v1/join-tokens" => in_order(&rows, "id", true),
+                    "/v1/assets" | "/v1/agents" => in_order(&rows, "id", false),
+                    "/v1/tickets" | "/v1/links" | "/v1/tokens" | "/v1/join-tokens" => in_order(&rows, "id", true),
                     "/v1/software" => in_order(&rows, "name", false),
                     _ => true,
                 };

@@ -17,7 +17,7 @@ async fn every_post_is_done_once() {
     let desk = Desk::open().await;
     let mut tried = 0;
     for row in posts() {
-        let token = desk.token(&[row.scope]).await;
+        let token = desk.token(row.seeing()).await;
         let ask = keyed(&desk, row, "the key").token(&token);
         let first = desk.ask(ask.clone()).await;
         assert_eq!(first.status, row.status, "{}: {}", row.route(), first.body);

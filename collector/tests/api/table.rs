@@ -102,6 +102,16 @@ impl Row {
         format!("{} {}", self.method, self.path)
     }
 
+    /// The scopes with which what is written is shown as well: who changes a thing is shown it only if he may
+    /// read it.
+    pub fn seeing(&'static self) -> &'static [&'static str] {
+        match self.scope {
+            "assets:write" => &["assets:write", "assets:read"],
+            "tickets:write" => &["tickets:write", "tickets:read"],
+            _ => std::slice::from_ref(&self.scope),
+        }
+    }
+
     /// The path about what `id` stands for.
     pub fn about(&self, id: &str) -> String {
         self.path.replace("{id}", id)

@@ -43,6 +43,24 @@ async fn who_may_only_write_an_asset_is_not_shown_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_write_a_ticket_is_not_shown_it() {
+    let house = House::open("").await;
+    let new = json!({"kind": "incident", "title": "t", "description": "for few eyes"});
+    let opened: Value =
+        ask(&house, &["tickets:write"], Method::POST, "/v1/tickets", &new).await.json().await.expect("JSON");
+    let path = format!("/v1/tickets/{}", opened["id"].as_str().expect("an id"));
+    let moves = (format!("{path}/moves"), json!({"to": "assigned", "fields": {"assignee": "kim"}}));
+    for (method, path, body) in [(Method::PATCH, &path, &json!({})), (Method::POST, &moves.0, &moves.1)] {
+        let blind = ask(&house, &["tickets:write"], method.clone(), path, body).await;
+        assert_eq!(blind.status(), 204, "{method} {path}");
+        assert!(blind.headers().contains_key("etag"));
+        assert_eq!(blind.bytes().await.expect("a body").len(), 0);
+    }
+    let seen = ask(&house, &["tickets:write", "tickets:read"], Method::PATCH, &path, &json!({})).await;
+    assert_eq!(seen.json::<Value>().await.expect("JSON")["description"], "for few eyes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_timeline_of_an_asset_tells_of_tickets_only_to_those_who_may_read_them() {
     let house = House::open("").await;
     let id = asset(&house).await;

@@ -26,9 +26,13 @@ impl Found {
         Found::Fail(found.into(), advice.into())
     }
 
-    /// What this user may not see.
+    /// What could not be looked at, mostly because this user may not.
     pub(super) fn denied(error: &std::io::Error) -> Found {
-        Found::fail(error.to_string(), "run this as the user of the collector, or as root")
+        let advice = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => "run this as the user of the collector, or as root",
+            _ => "see what the system's log says of this disk",
+        };
+        Found::fail(error.to_string(), advice)
     }
 
     /// `PASS`, `WARN` or `FAIL`.

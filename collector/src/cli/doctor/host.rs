@@ -54,11 +54,13 @@ pub(super) fn space(space: &disk::Space, ballast: u64) -> Found {
         0 => "no ballast is kept".to_owned(),
         bytes => format!("{} MiB of ballast", bytes / MIB),
     };
-    let text = format!("{} MiB free, {} MiB must stay free, {kept}", space.free / MIB, space.floor / MIB);
-    if space.free < space.floor {
+    // Without the ballast, its room must stay free as well.
+    let floor = if ballast > 0 { space.floor } else { space.floor.saturating_add(space.ballast) };
+    let text = format!("{} MiB free, {} MiB must stay free, {kept}", space.free / MIB, floor / MIB);
+    if space.free < floor {
         return Found::fail(text, "free space: nothing is taken from agents until then");
     }
-    if space.free < space.floor.saturating_mul(SOON_FLOORS) {
+    if space.free < floor.saturating_mul(SOON_FLOORS) {
         return Found::warn(text, "free space before agents are turned away");
     }
     Found::pass(text)
