@@ -306,6 +306,8 @@ pub struct Interface {
     pub bond_mode: Option<String>,
     /// Gateways that are reached through it, of default routes.
     pub gateways: Vec<String>,
+    /// Gateways could not be asked for: that there are none says nothing. Volatile, so that it is no change by itself.
+    pub gateways_unknown: bool,
 }
 
 impl From<Interface> for Item {
@@ -333,6 +335,7 @@ impl From<Interface> for Item {
             .with("vlan", interface.vlan)
             .with("bond_mode", interface.bond_mode)
             .with_list("gateways", interface.gateways)
+            .with_now("gateways_unknown", interface.gateways_unknown.then_some(true))
     }
 }
 
