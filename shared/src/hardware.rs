@@ -168,7 +168,8 @@ impl From<Module> for Item {
 /// One whole disk; partitions are in `partitions`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Disk {
-    /// The kernel's name: `sda`.
+    /// The kernel's name when the disk's section last changed: `sda`. Volatile, so that a start at which `sda` and
+    /// `sdb` changed places is no change, and is not told either.
     pub name: String,
     /// WWN, lower case, as udev writes it (`0x5000…`, `eui.…`, `nvme.…`).
     pub wwn: Option<String>,
@@ -227,7 +228,7 @@ impl From<Disk> for Item {
 pub struct Filesystem {
     /// Mount point.
     pub mount: String,
-    /// Device or source.
+    /// Device or source; where something else says which filesystem it is, volatile, as of the section's last change.
     pub device: String,
     /// Type: `ext4`, `xfs`, `nfs4` …
     pub fstype: String,
@@ -305,6 +306,8 @@ pub struct Interface {
     pub bond_mode: Option<String>,
     /// Gateways that are reached through it, of default routes.
     pub gateways: Vec<String>,
+    /// Gateways could not be asked for: that there are none says nothing. Volatile, so that it is no change by itself.
+    pub gateways_unknown: bool,
 }
 
 impl From<Interface> for Item {
@@ -332,6 +335,7 @@ impl From<Interface> for Item {
             .with("vlan", interface.vlan)
             .with("bond_mode", interface.bond_mode)
             .with_list("gateways", interface.gateways)
+            .with_now("gateways_unknown", interface.gateways_unknown.then_some(true))
     }
 }
 

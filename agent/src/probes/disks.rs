@@ -50,24 +50,26 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     Ok(Found { items, problems: Vec::new() })
 }
 
-/// Disks with one WWN, serial and size are one disk by several paths. Its key stays whichever of them fails.
+/// Disks with one WWN, serial and size are one disk by several paths. Its key stays whichever of them fails. Docks
+/// and bridges on USB give all their disks the same numbers; those have one path.
 fn fold_paths(items: impl Iterator<Item = Item>) -> Vec<Item> {
     let mut folded: Vec<Item> = Vec::new();
     let mut paths: Vec<BTreeSet<String>> = Vec::new();
-    let mut by_wwn: BTreeMap<String, usize> = BTreeMap::new();
+    let mut known: BTreeMap<(String, String, i64), usize> = BTreeMap::new();
     for item in items {
         let path = item.text("path").map(str::to_owned);
-        let known = item.text("wwn").and_then(|wwn| by_wwn.get(wwn)).copied();
-        if let (Some(at), Some(path)) = (known, &path)
-            && let (Some(first), Some(paths)) = (folded.get(at), paths.get_mut(at))
-            && (&first.serial, first.size) == (&item.serial, item.size)
-            && !paths.is_empty()
-        {
-            paths.insert(path.clone());
-            continue;
-        }
-        if let Some(wwn) = item.text("wwn") {
-            by_wwn.entry(wwn.to_owned()).or_insert(folded.len());
+        let same = match (item.text("wwn"), &item.serial, item.size, &path) {
+            (Some(wwn), Some(serial), Some(size), Some(_)) if item.text("bus") != Some("usb") => {
+                Some((wwn.to_owned(), serial.clone(), size))
+            }
+            _ => None,
+        };
+        if let (Some(same), Some(path)) = (same, &path) {
+            if let Some(paths) = known.get(&same).and_then(|at| paths.get_mut(*at)) {
+                paths.insert(path.clone());
+                continue;
+            }
+            known.insert(same, folded.len());
         }
         folded.push(item);
         paths.push(path.into_iter().collect());
@@ -268,11 +270,23 @@ mod tests {
 
     #[test]
     fn the_paths_to_one_disk_are_one_disk() {
-        let path = |name: &str, path: &str| disk(name, Some("0x5"), "S1", Some(path));
-        let other = || disk("sdd", Some("0x5"), "S2", Some("d"));
+        let sized = |name: &str, serial: &str, path: &str| Item {
+            size: Some(4096),
+            ..disk(name, Some("0x5"), serial, Some(path))
+        };
+        let path = |name: &str, path: &str| sized(name, "S1", path);
+        let other = || sized("sdd", "S2", "d");
         let both = fold_paths([path("sda", "b"), path("sdb", "a"), other()].into_iter());
         let told: Vec<_> = both.iter().map(|item| (item.attrs.get("paths").cloned(), item.text("path"))).collect();
         assert_eq!(told, [(Some(vec!["a", "b"].into()), None), (None, Some("d"))]);
+        // Another with the first one's WWN between them does not part them.
+        let apart = fold_paths([path("sda", "b"), other(), path("sdb", "a"), sized("sde", "S2", "e")].into_iter());
+        assert_eq!(apart.iter().filter_map(|item| item.attrs.get("paths")).count(), 2);
+        // Nothing but a WWN says too little, and a dock gives its disks the same numbers.
+        let unsized_one = |name: &str| disk(name, Some("0x5"), "S1", Some(name));
+        assert_eq!(fold_paths([unsized_one("sda"), unsized_one("sdb")].into_iter()).len(), 2);
+        let docked = |name: &str| path(name, name).with("bus", Some("usb"));
+        assert_eq!(fold_paths([docked("sda"), docked("sdb")].into_iter()).len(), 2);
         // One of them fails: the disk is there all the same.
         for left in [path("sda", "b"), path("sdb", "a")] {
             assert_eq!(fold_paths([left].into_iter())[0].key, both[0].key);

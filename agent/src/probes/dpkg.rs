@@ -42,7 +42,7 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     let folder = source.names(STATUS_D);
     let mut found = Found::default();
     match (&status, &folder) {
-        (Ok(bytes), _) => add(&mut found, STATUS, bytes, parse(bytes, false)),
+        (Ok(bytes), _) => add(&mut found, STATUS, parse(bytes, false)),
         (Err(Miss::Absent), Ok(_)) => {}
         // Without dpkg there are no packages of dpkg; with it and without its database nothing is known.
         (Err(Miss::Absent), Err(_)) if source.stat(HOME) == Err(Miss::Absent) => return Ok(found),
@@ -51,22 +51,21 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     for name in folder.iter().flatten().filter(|name| !name.ends_with(".md5sums")) {
         let path = format!("{STATUS_D}/{name}");
         match source.file(&path) {
-            Ok(bytes) => add(&mut found, &path, &bytes, parse(&bytes, true)),
+            Ok(bytes) => add(&mut found, &path, parse(&bytes, true)),
             Err(miss) => found.problems.push(miss.problem(path)),
         }
     }
     Ok(found)
 }
 
-fn add(found: &mut Found, path: &str, bytes: &[u8], parsed: Parsed) {
+fn add(found: &mut Found, path: &str, parsed: Parsed) {
     if found.items.is_empty() {
         found.items = parsed.items;
     } else {
         found.items.extend(parsed.items);
     }
     let told = parsed.malformed.len();
-    for (offset, what) in parsed.malformed.into_iter().take(MALFORMED_MAX) {
-        let line = memchr_iter(b'\n', bytes.get(..offset).unwrap_or_default()).count() + 1;
+    for (line, what) in parsed.malformed.into_iter().take(MALFORMED_MAX) {
         found.problems.push(Problem::new(Why::Malformed, format!("{path}:{line}")).detail(what));
     }
     if told > MALFORMED_MAX {
@@ -80,7 +79,7 @@ fn add(found: &mut Found, path: &str, bytes: &[u8], parsed: Parsed) {
 pub struct Parsed {
     /// The packages that are there, as rows: there are thousands, so nothing is made of them in between.
     pub items: Vec<Item>,
-    /// Malformed stanzas: where they begin, as an offset in bytes, and what is wrong.
+    /// Malformed stanzas: the line in which they begin, from 1, and what is wrong.
     pub malformed: Vec<(usize, &'static str)>,
 }
 
@@ -108,6 +107,11 @@ pub fn parse(bytes: &[u8], loose: bool) -> Parsed {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(bytes),
     };
+    // An editor may have left the line ends of another system, among which no blank line would be found.
+    let text = match memchr(b'\r', text.as_bytes()) {
+        None => text,
+        Some(_) => Cow::Owned(text.replace("\r\n", "\n")),
+    };
     let blank = memmem::Finder::new("\n\n");
     let mut parsed = Parsed { items: Vec::with_capacity(bytes.len() / STANZA_BYTES), malformed: Vec::new() };
     let mut stanza = Stanza::default();
@@ -129,6 +133,11 @@ pub fn parse(bytes: &[u8], loose: bool) -> Parsed {
         at += end + 1;
     }
     stanza.end(loose, &mut parsed);
+    let (mut line, mut counted) = (1, 0);
+    for (place, _) in &mut parsed.malformed {
+        line += memchr_iter(b'\n', text.as_bytes().get(counted..*place).unwrap_or_default()).count();
+        counted = std::mem::replace(place, line);
+    }
     parsed
 }
 

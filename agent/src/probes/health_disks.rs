@@ -18,19 +18,16 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     let uuids = mounts::uuids(source);
     let mut found = Found::default();
     let all: Vec<Mount> = mounts::local(source)?.into_iter().filter(Mount::fills).collect();
-    for mount in all.iter().filter(|mount| is_first(mount, &all)) {
+    let asked: Vec<(&Mount, Result<Space, Problem>)> =
+        all.iter().map(|mount| (mount, mounts::ask_space(source, mount))).collect();
+    for (mount, space) in fold(asked) {
         let device = mounts::device_name(source, mount);
         let uuid = device.and_then(|name| uuids.get(&name).cloned());
-        let identity = uuid.or_else(|| pool(mount).map(|pool| format!("zpool:{pool}")));
+        let pool = pool(mount).map(|pool| if is_first(mount, &all) { pool } else { mount.source.as_str() });
+        let identity = uuid.or_else(|| pool.map(|name| format!("zpool:{name}")));
         let identity = identity.or_else(|| Some(mount.source.clone()).filter(|name| name.starts_with('/')));
-        match mounts::ask_space(source, mount) {
-            Ok(mut space) => {
-                for other in all.iter().filter(|other| other.point != mount.point && is_one(other, mount)) {
-                    let used = mounts::ask_space(source, other).map_or(0, |other| used_bytes(&other));
-                    space.total_bytes = space.total_bytes.saturating_add(used);
-                }
-                found.items.extend(readings(mount, &space, identity).into_iter().map(Into::into));
-            }
+        match space {
+            Ok(space) => found.items.extend(readings(mount, &space, identity).into_iter().map(Into::into)),
             // It is still mounted: were its rows missing, it would seem to be gone, and its fault with it.
             Err(problem) => {
                 let why = if problem.detail.is_empty() { problem.why.name() } else { &problem.detail };
@@ -43,18 +40,47 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     Ok(found)
 }
 
+/// Of a pool's size: two of its datasets are asked one after the other, and programs write meanwhile.
+const STEPS: u64 = 100;
+
 /// The pool that a ZFS dataset is in.
 fn pool(mount: &Mount) -> Option<&str> {
     (mount.fstype == "zfs").then(|| mount.source.split('/').next().unwrap_or(&mount.source))
 }
 
-/// Two datasets of one pool: what is left is the pool's, and becomes short for all of them at once. What a quota
-/// leaves to a dataset is therefore not told.
+/// Datasets to which as much is left as to their pool's first one are told as one with it: that becomes short for all
+/// of them at once. To which a quota leaves less, or a reservation more, is told by itself.
+fn fold(asked: Vec<(&Mount, Result<Space, Problem>)>) -> Vec<(&Mount, Result<Space, Problem>)> {
+    let all: Vec<Mount> = asked.iter().map(|(mount, _)| (*mount).clone()).collect();
+    let mut kept = Vec::new();
+    for (mount, space) in &asked {
+        let mut space = space.clone();
+        let (firsts, others): (Vec<_>, Vec<_>) =
+            asked.iter().filter(|(other, _)| is_one(other, mount)).partition(|(other, _)| is_first(other, &all));
+        if let (Some((first, Ok(root))), Ok(own)) = (firsts.first(), &mut space) {
+            let used = others.iter().filter_map(|(_, other)| other.as_ref().ok()).map(used_bytes);
+            let pool = used.fold(root.total_bytes, u64::saturating_add);
+            let shares = |space: &Space| space.available_bytes.abs_diff(root.available_bytes) <= pool / STEPS;
+            if first.point != mount.point && shares(own) {
+                continue;
+            }
+            if first.point == mount.point {
+                let folded = others.iter().filter_map(|(_, other)| other.as_ref().ok());
+                let used = folded.filter(|other| shares(other)).map(used_bytes);
+                own.total_bytes = used.fold(own.total_bytes, u64::saturating_add);
+            }
+        }
+        kept.push((*mount, space));
+    }
+    kept
+}
+
+/// Two datasets of one pool.
 fn is_one(a: &Mount, b: &Mount) -> bool {
     pool(a).is_some() && pool(a) == pool(b)
 }
 
-/// Of a pool's datasets the one with the shortest mount point is told, which is its root where that is mounted.
+/// Of a pool's datasets the first is the one with the shortest mount point, which is its root where that is mounted.
 fn is_first(mount: &Mount, all: &[Mount]) -> bool {
     let place = |mount: &Mount| (mount.point.len(), mount.point.clone());
     !all.iter().any(|other| is_one(other, mount) && place(other) < place(mount))
@@ -185,12 +211,14 @@ mod tests {
 4 1 0:52 / /other rw - zfs tanker rw
 5 1 0:53 / /home rw - nfs4 dead:/home rw
 6 5 8:2 / /home/scratch rw - ext4 /dev/sda2 rw
+7 3 0:54 / /tank/quota rw - zfs tank/quota rw
 ";
         let tape = Tape::new()
             .file("/proc/self/mountinfo", mountinfo)
             .space("/", space(1000, 500, 500, 4000, 3000))
             .space("/tank", space(110, 100, 100, 0, 0))
-            .space("/tank/home", space(990, 100, 100, 0, 0))
+            .space("/tank/home", space(988, 98, 98, 0, 0))
+            .space("/tank/quota", space(50, 2, 2, 0, 0))
             .space("/other", space(10, 10, 10, 0, 0));
         let row = |key: &str, value, total, identity: &str| (key.to_owned(), value, total, Some(identity.to_owned()));
         assert_eq!(
@@ -200,6 +228,7 @@ mod tests {
                 row("disk_inodes:/", 25, None, "/dev/sda1"),
                 row("disk_space:/other", 0, None, "zpool:tanker"),
                 row("disk_space:/tank", 90, None, "zpool:tank"),
+                row("disk_space:/tank/quota", 96, None, "zpool:tank/quota"),
             ]
         );
         let found = run(&tape).expect("found");

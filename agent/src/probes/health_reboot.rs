@@ -4,11 +4,12 @@
 //! does, a newer kernel tells: one in `/boot` of the running kernel's flavour and a higher version, whose
 //! initial ramdisk was made after this boot. All three, so that neither a kernel that was pinned on purpose
 //! nor, in a container, the host's is taken for a reboot that is due. Looked for at each check-in and no more
-//! often: `/boot` may be mounted when somebody looks, and unmounted when nobody has for a while.
+//! often: `/boot` may be mounted when somebody looks, and unmounted when nobody has for a while. Where an
+//! automounter does that, or `/boot` is another machine's, its kernels are not looked at, mounted or not.
 
-use super::{Every, Found, Os, Probe};
+use super::{Every, Found, Os, Probe, mounts};
 use crate::source::{Miss, Source};
-use shared::checkin::Problem;
+use shared::checkin::{Problem, Why};
 use shared::health::Reading;
 use std::cmp::Ordering;
 
@@ -36,6 +37,12 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     }
     let detail = match detail {
         Some(detail) => Some(detail),
+        None if is_elsewhere(source) => {
+            let detail =
+                "not looked at: an automounter's or another machine's; only packages say whether a reboot is due";
+            found.problems.push(Problem::new(Why::Failed, "kernels in /boot").detail(detail));
+            None
+        }
         None => match source.names("/boot") {
             Ok(names) => newer_kernel(source, &names),
             Err(Miss::Absent) => None,
@@ -52,6 +59,13 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     };
     found.items.push(reading.into());
     Ok(found)
+}
+
+/// Listing `/boot` would mount it each time, or wait for another machine. Without a table of mounts nothing says so.
+fn is_elsewhere(source: &dyn Source) -> bool {
+    let all = mounts::all(source).unwrap_or_default();
+    let automounted = all.iter().any(|mount| mount.point == "/boot" && mount.fstype == "autofs");
+    automounted || mounts::may_hang(&all, "/boot")
 }
 
 /// Who asks for it, each once.
@@ -117,10 +131,9 @@ fn parse_boot_time(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::tape::Tape;
+    use crate::source::tape::{Recorder, Tape};
     use crate::source::{Ask, Stat};
     use proptest::prelude::*;
-    use shared::checkin::Why;
     use shared::unit::At;
 
     fn stat(modified: i64) -> Stat {
@@ -174,6 +187,24 @@ mod tests {
         assert_eq!(told(&kernels("6.1.0-9-amd64", &both, 999)), (0, None), "pinned");
         assert_eq!(told(&kernels("6.1.0-28-amd64", &both, 1001)), (0, None), "newest");
         assert_eq!(told(&kernels("6.1.0-9-amd64", &both[1..], 1001)), (0, None), "the host's kernel");
+    }
+
+    #[test]
+    fn a_boot_that_an_automounter_or_another_machine_has_is_not_listed() {
+        let both = ["vmlinuz-6.1.0-9-amd64", "vmlinuz-6.1.0-28-amd64"];
+        let told = |mounts: &str| {
+            let tape = kernels("6.1.0-9-amd64", &both, 1001).file("/proc/self/mountinfo", mounts);
+            let recorder = Recorder::new(&tape, "linux");
+            let found = run(&recorder).expect("found");
+            let listed = recorder.into_tape().answer(&Ask::Dir("/boot".into())).is_some();
+            (listed, found.items[0].int("value"), found.problems.len())
+        };
+        let root = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n";
+        assert_eq!(told(&format!("{root}2 1 8:2 / /boot rw - ext4 /dev/sda2 rw\n")), (true, Some(1), 0));
+        let automounter = format!("{root}2 1 0:40 / /boot rw - autofs systemd-1 rw\n");
+        assert_eq!(told(&automounter), (false, Some(0), 1));
+        assert_eq!(told(&format!("{automounter}3 2 8:2 / /boot rw - vfat /dev/sda2 rw\n")), (false, Some(0), 1));
+        assert_eq!(told(&format!("{root}2 1 0:40 / /boot rw - nfs4 dead:/boot rw\n")), (false, Some(0), 1));
     }
 
     proptest! {

@@ -1,14 +1,14 @@
 //! Probe `health_self`: health: what this agent itself costs.
 //!
 //! CPU is the mean since the sample before, in thousandths of one core; the first sample of a process, which has
-//! none before it, tells none. Memory is the proportional share (PSS, proc_pid_smaps_rollup(5)), or where the
+//! none before it, is one that could not be taken: what was known before stands. Memory is the proportional share (PSS, proc_pid_smaps_rollup(5)), or where the
 //! kernel does not tell it, all that is resident. Both move with every sample; how far they must move to be
 //! told again, their checks say.
 
 use super::{Every, Found, Os, Probe};
 use crate::source::Source;
 use shared::checkin::{Problem, Why};
-use shared::health::Reading;
+use shared::health::{self, Reading};
 use std::cell::Cell;
 
 /// The probe.
@@ -34,9 +34,11 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     let uptime = source.text("/proc/uptime").ok().and_then(|text| parse_uptime(&text));
     let sample = uptime.and_then(|at| sample(LAST.get(), times.started, times.used, at));
     LAST.set(sample);
-    if let Some(permille) = sample.and_then(|sample| sample.permille) {
-        found.items.push(reading("agent_cpu", permille).into());
-    }
+    found.items.push(match sample.and_then(|sample| sample.permille) {
+        Some(permille) => reading("agent_cpu", permille).into(),
+        // Were the row missing, a fault that is held would pass with each start.
+        None => health::unread("agent_cpu", "", None, "no sample of this process before it"),
+    });
     let amount = |path: &str, name: &str| source.text(path).ok().and_then(|text| parse_kib(&text, name));
     match amount("/proc/self/smaps_rollup", "Pss:").or_else(|| amount("/proc/self/status", "VmRSS:")) {
         Some(kib) => found.items.push(reading("agent_memory", kib).into()),
@@ -126,13 +128,15 @@ mod tests {
     fn the_agent_tells_what_it_costs_now() {
         let cpu = |permille| vec![("agent_cpu:".to_owned(), Some(permille))];
         let memory = "55-77 ---p 0 [rollup]\nRss:  9000 kB\nPss:      4321 kB\nPss_Dirty: 1 kB\n";
-        assert_eq!(told(9000, "110.00 7.00\n", memory), [("agent_memory:".to_owned(), Some(4321))], "none before it");
+        let unread = ("agent_cpu:".to_owned(), None);
+        let first = [unread.clone(), ("agent_memory:".to_owned(), Some(4321))];
+        assert_eq!(told(9000, "110.00 7.00\n", memory), first, "none before it");
         assert_eq!(told(9030, "120.00 7.00\n", ""), cpu(30));
         assert_eq!(told(9040, "121.00 7.00\n", ""), cpu(30), "too early to say anew");
         // Days of rest do not hide a minute of work, and a minute of work is not told for days.
         assert_eq!(told(14_430, "180.00 7.00\n", ""), cpu(900));
         assert_eq!(told(14_430, "240.00 7.00\n", ""), cpu(0));
-        assert_eq!(told(100, "1.00 7.00\n", ""), [], "began in the future");
+        assert_eq!(told(100, "1.00 7.00\n", ""), [unread], "began in the future");
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //! made for a container, which comes and goes with it.
 //! Network filesystems count too and are marked `remote`: whoever asks one for its space may wait for ever.
 //! So may who asks one of this machine that is mounted below such a one, because the way to it leads through
-//! the dead server, a daemon (autofs) or a program (FUSE): it is told, and never asked ([`ask_space`]).
+//! the dead server, a daemon (autofs) or a program (FUSE): it is told, and never asked ([`ask_space`]). An
+//! automounter whose filesystem is mounted lies below it and is not on the way; a disk in FUSE (`fuseblk`) is one.
 //! One filesystem counts once, however often it is bound elsewhere, and not where another one covers it.
 
 use crate::source::{Miss, Source, Space};
@@ -111,6 +112,16 @@ impl Mount {
         has(&self.options, "ro") || has(&self.super_options, "ro") || IMAGES.contains(&self.fstype.as_str())
     }
 
+    /// May wait for another machine, a daemon or a program. `fuseblk` is a disk of this machine (NTFS).
+    fn hangs(&self) -> bool {
+        self.remote || self.fstype == "autofs" || self.fstype.starts_with("fuse") && self.fstype != "fuseblk"
+    }
+
+    /// Was mounted by this automounter at its own place, and lies over it.
+    fn fills_in(&self, automounter: &Mount) -> bool {
+        self.parent == automounter.id && self.id != automounter.id && self.point == automounter.point
+    }
+
     /// Has a number of inodes that is always the same.
     pub fn fixed_inodes(&self) -> bool {
         FIXED_INODES.contains(&self.fstype.as_str())
@@ -130,6 +141,14 @@ impl Mount {
 /// # Errors
 /// The problem why the mounts cannot be known.
 pub fn local(source: &dyn Source) -> Result<Vec<Mount>, Problem> {
+    Ok(select(&all(source)?))
+}
+
+/// Every mount, from the first process's view where it may be read.
+///
+/// # Errors
+/// The problem why the mounts cannot be known.
+pub fn all(source: &dyn Source) -> Result<Vec<Mount>, Problem> {
     const OWN: &str = "/proc/self/mountinfo";
     let own = source.link("/proc/self/ns/mnt");
     let same = own.is_ok() && own == source.link("/proc/1/ns/mnt");
@@ -142,7 +161,14 @@ pub fn local(source: &dyn Source) -> Result<Vec<Mount>, Problem> {
     if mounts.is_empty() && !bytes.is_empty() {
         return Err(Problem::new(Why::Malformed, OWN).detail("no line of it is a mount"));
     }
-    Ok(select(&mounts))
+    Ok(mounts)
+}
+
+/// Whether the way to a path leads through a mount that may not answer. `/` is left out: were it dead, nothing
+/// would answer. By the names alone: links in the path are the caller's.
+pub fn may_hang(all: &[Mount], path: &str) -> bool {
+    let on_the_way = all.iter().filter(|mount| mount.point != "/" && mount.hangs() && within(path, &mount.point));
+    on_the_way.into_iter().any(|mount| mount.fstype != "autofs" || !all.iter().any(|other| other.fills_in(mount)))
 }
 
 /// Space of a filesystem of this machine, unless asking for it could take for ever.
@@ -315,11 +341,12 @@ impl<'a> Tree<'a> {
     fn behind(&self, mount: &Mount) -> bool {
         let mut at = mount;
         for _ in 0..DEPTH {
+            let child = at;
             match self.by_id.get(&at.parent) {
                 Some(parent) if parent.id != at.id && parent.point != "/" => at = parent,
                 _ => return false,
             }
-            if at.remote || at.fstype == "autofs" || at.fstype.starts_with("fuse") {
+            if at.hangs() && !(at.fstype == "autofs" && child.fills_in(at)) {
                 return true;
             }
         }

@@ -41,12 +41,15 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     let links = source.netlink(Table::Links).map_err(|miss| miss.problem("rtnetlink links"))?;
     let links = kept(rtnetlink::parse_links(&links), "rtnetlink links", &mut problems);
     let addresses = ask(source, Table::Addresses, "rtnetlink addresses", rtnetlink::parse_addresses, &mut problems)?;
-    let gateways = ask(source, Table::Routes, "rtnetlink routes", rtnetlink::parse_gateways, &mut problems)?;
+    // Interfaces and their addresses identify the machine, and are there without their gateways.
+    let gateways = ask(source, Table::Routes, "rtnetlink routes", rtnetlink::parse_gateways, &mut problems);
+    let gateways = gateways.map_err(|problem| problems.push(problem)).ok();
     let names: BTreeMap<u32, &str> = links.iter().map(|link| (link.index, link.name.as_str())).collect();
     let inside = container::detect(source).is_some();
     let mut interfaces = Vec::new();
     for link in links.iter().filter(|link| !is_ephemeral(link, inside)) {
-        let mut interface = describe(link, &addresses, &gateways);
+        let mut interface = describe(link, &addresses, gateways.as_deref().unwrap_or_default());
+        interface.gateways_unknown = gateways.is_none();
         let named = |index: Option<u32>| index.and_then(|index| names.get(&index)).map(|name| (*name).to_owned());
         interface.master = named(link.master);
         // A cable's other end is not below it.

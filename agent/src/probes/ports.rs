@@ -23,8 +23,10 @@ pub const PROBE: Probe = Probe {
     run,
 };
 
-/// Descriptors that are looked at in one look. Sockets of the kernel's own have no owner, and no walk ends with them.
-const DESCRIPTORS_MAX: usize = 65_536;
+/// Descriptors of one process that are looked at, the lowest first, which is where listening sockets are: a program
+/// opens them before it serves anybody. For each process and not in total, so that what one process has open says
+/// nothing of another's sockets and the next look gives the same answer.
+const DESCRIPTORS_MAX: usize = 4096;
 
 /// The tables, with the state that counts in each: TCP_LISTEN, and TCP_CLOSE, which for UDP is "unconnected"
 /// (include/net/tcp_states.h).
@@ -140,28 +142,30 @@ fn parse_address(digits: &str) -> Option<IpAddr> {
 
 /// Which process has which socket. Of several that share one, the one with the lowest number, but the
 /// service manager (process 1) only where nobody else has it: it holds the sockets of what it starts on
-/// demand. The walk ends with the last socket or at its bound, because it is the dearest thing that a probe does.
+/// demand. The walk ends with the last socket, and in each process after `max`, because it is the dearest thing
+/// that a probe does.
 fn owners(source: &dyn Source, mut wanted: BTreeSet<u64>, max: usize) -> (BTreeMap<u64, u32>, Option<Problem>) {
-    let mut left = max;
+    let mut cut = false;
     let mut owners = BTreeMap::new();
     let mut denied = false;
     let names = source.names("/proc").unwrap_or_default();
     let mut pids: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
     pids.sort_unstable_by_key(|pid| (*pid == 1, *pid));
     for pid in pids {
-        if wanted.is_empty() || left == 0 {
+        if wanted.is_empty() {
             break;
         }
         let folder = format!("/proc/{pid}/fd");
-        let descriptors = match source.names(&folder) {
-            Ok(names) => names,
+        let mut descriptors: Vec<u32> = match source.names(&folder) {
+            Ok(names) => names.iter().filter_map(|name| name.parse().ok()).collect(),
             Err(miss) => {
                 denied |= miss == Miss::Denied;
                 continue;
             }
         };
-        for descriptor in descriptors.into_iter().take(left) {
-            left -= 1;
+        descriptors.sort_unstable();
+        cut |= descriptors.len() > max;
+        for descriptor in descriptors.into_iter().take(max) {
             match source.link(&format!("{folder}/{descriptor}")) {
                 Ok(target) => {
                     if let Some(inode) = parse_socket(&target)
@@ -176,8 +180,9 @@ fn owners(source: &dyn Source, mut wanted: BTreeSet<u64>, max: usize) -> (BTreeM
     }
     let problem = match wanted.len() {
         0 => None,
-        unknown if left == 0 => {
-            let detail = format!("more than {max} descriptors; sockets whose owners are not known: {unknown}");
+        unknown if cut => {
+            let detail =
+                format!("a process has more than {max} descriptors; sockets whose owners are not known: {unknown}");
             Some(Problem::new(Why::Failed, "/proc/*/fd").detail(detail))
         }
         unknown => denied.then(|| {

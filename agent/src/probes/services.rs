@@ -9,12 +9,13 @@
 //!   long as a unit is (since systemd 235; before that, its cgroup tells of those that have processes).
 //!   That a unit *failed* no file tells; see `health_services`.
 //!
-//! A unit that is a link to a file elsewhere (`systemctl link`) is told by its name alone: that file may lie on
-//! a server that is dead, and opening it would hold the agent for ever.
+//! A unit may be a link to a file elsewhere (`systemctl link`; on NixOS all are). Where the way to that file leads
+//! through a mount that may not answer, it is told by its name alone: opening it could hold the agent for ever.
 //!
 //! A service that is meant to be there all the time has its state among its attributes, and a change of it is
 //! an event. That of one which comes and goes by design (a timer's, one that the bus starts) is volatile.
 
+use super::mounts::{self, Mount};
 use super::units::{self, Unit};
 use super::{Every, Found, Os, Probe};
 use crate::source::{Miss, Source};
@@ -73,7 +74,8 @@ enum File {
 }
 
 fn run(source: &dyn Source) -> Result<Found, Problem> {
-    let mut tree = read_tree(source)?;
+    let way = Way { source, mounts: mounts::all(source).ok() };
+    let mut tree = read_tree(&way)?;
     let files: Vec<(String, File)> =
         tree.files.iter().map(|(name, (path, _))| (name.clone(), what_is(source, name, path))).collect();
     for (name, file) in &files {
@@ -94,19 +96,20 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
             }
         };
         if !name.contains("@.") {
-            found.items.extend(service(source, &tree, name, name, linked, active.as_ref(), &mut found.problems));
+            found.items.extend(service(&way, &tree, name, name, linked, active.as_ref(), &mut found.problems));
         }
     }
     for name in tree.wanted.keys().filter(|name| !tree.files.contains_key(*name)) {
         if let Some((template, _)) = units::instance(name).filter(|(template, _)| tree.files.contains_key(template)) {
-            let service = service(source, &tree, name, &template, false, active.as_ref(), &mut found.problems);
+            let service = service(&way, &tree, name, &template, false, active.as_ref(), &mut found.problems);
             found.items.extend(service);
         }
     }
     Ok(found)
 }
 
-fn read_tree(source: &dyn Source) -> Result<Tree, Problem> {
+fn read_tree(way: &Way<'_>) -> Result<Tree, Problem> {
+    let source = way.source;
     let mut tree = Tree::default();
     let merged = source.link("/lib").is_ok();
     for (folder, origin) in FOLDERS.iter().filter(|(folder, _)| !(merged && folder.starts_with("/lib/"))) {
@@ -120,7 +123,7 @@ fn read_tree(source: &dyn Source) -> Result<Tree, Problem> {
             let path = format!("{folder}/{name}");
             if name.ends_with(".service") {
                 tree.files.entry(name).or_insert((path, *origin));
-            } else if leaves(source, &path) {
+            } else if !way.is_safe(&path) {
                 continue;
             } else if let Some(service) = name.strip_suffix(".d").filter(|name| name.ends_with(".service")) {
                 let dropins = tree.dropins.entry(service.to_owned()).or_default();
@@ -156,20 +159,67 @@ fn resolve(path: &str, target: &str) -> String {
     format!("/{}", steps.join("/"))
 }
 
-/// Whether what lies at a path is a link that leads out of the folders of units.
-fn leaves(source: &dyn Source, path: &str) -> bool {
-    /// Links to links; what has more of them is not followed.
+/// What says whether a file may be opened.
+struct Way<'a> {
+    source: &'a dyn Source,
+    /// Nothing where they could not be read.
+    mounts: Option<Vec<Mount>>,
+}
+
+impl Way<'_> {
+    /// Links that are followed for one path at most.
     const LINKS_MAX: usize = 8;
-    let mut at = path.to_owned();
-    for _ in 0..LINKS_MAX {
-        let Ok(target) = source.link(&at) else { return false };
-        at = resolve(&at, &target);
-        let inside = |folder: &str| at.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-        if !FOLDERS.iter().any(|(folder, _)| inside(folder)) {
-            return true;
+
+    /// Whether what lies at a path in a folder of units may be opened: it is there itself, or a link that leads to no
+    /// mount that may not answer.
+    fn is_safe(&self, path: &str) -> bool {
+        let mut at = path.to_owned();
+        for _ in 0..Self::LINKS_MAX {
+            let Ok(target) = self.source.link(&at) else { return true };
+            at = resolve(&at, &target);
+            let inside = |folder: &str| at.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+            if !FOLDERS.iter().any(|(folder, _)| inside(folder)) {
+                return self.answers(&at);
+            }
         }
+        false
     }
-    true
+
+    /// Follows a path name by name, so that nothing is asked beyond a mount that may not answer.
+    fn answers(&self, path: &str) -> bool {
+        let Some(mounts) = &self.mounts else { return false };
+        let names = |path: &str| -> Vec<String> { path.split('/').rev().map(str::to_owned).collect() };
+        let mut ahead = names(path);
+        let mut at = String::new();
+        let mut links = 0;
+        while let Some(name) = ahead.pop() {
+            match name.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    at.truncate(at.rfind('/').unwrap_or(0));
+                    continue;
+                }
+                _ => {}
+            }
+            let next = format!("{at}/{name}");
+            if mounts::may_hang(mounts, &next) {
+                return false;
+            }
+            let Ok(target) = self.source.link(&next) else {
+                at = next;
+                continue;
+            };
+            links += 1;
+            if links > Self::LINKS_MAX {
+                return false;
+            }
+            if target.starts_with('/') {
+                at.clear();
+            }
+            ahead.extend(names(&target));
+        }
+        true
+    }
 }
 
 fn what_is(source: &dyn Source, name: &str, path: &str) -> File {
@@ -187,7 +237,7 @@ fn what_is(source: &dyn Source, name: &str, path: &str) -> File {
 }
 
 fn service(
-    source: &dyn Source,
+    way: &Way<'_>,
     tree: &Tree,
     name: &str,
     file: &str,
@@ -198,9 +248,9 @@ fn service(
     let (path, origin) = tree.files.get(file)?;
     let mut unit = Unit::default();
     let mut masked = false;
-    let elsewhere = leaves(source, path);
-    if !elsewhere {
-        match source.file(path) {
+    let readable = way.is_safe(path);
+    if readable {
+        match way.source.file(path) {
             Ok(bytes) => {
                 masked = bytes.is_empty();
                 unit.read(&bytes);
@@ -209,9 +259,9 @@ fn service(
         }
     }
     let dropins = [file, name].into_iter().filter_map(|name| tree.dropins.get(name)).flatten();
-    let dropins: BTreeMap<_, _> = dropins.filter(|(_, path)| !leaves(source, path)).collect();
+    let dropins: BTreeMap<_, _> = dropins.filter(|(_, path)| way.is_safe(path)).collect();
     for path in dropins.into_values() {
-        match source.file(path) {
+        match way.source.file(path) {
             Ok(bytes) => unit.read(&bytes),
             Err(miss) => problems.push(miss.problem(path)),
         }
@@ -231,7 +281,7 @@ fn service(
         _ => "static",
     };
     // Of a file that was not read nothing says whether its service is meant to stay.
-    let lasting = !elsewhere && !unit.oneshot && (wanted.is_some() || start == "generated");
+    let lasting = readable && !unit.oneshot && (wanted.is_some() || start == "generated");
     let state = active.map(|active| if active.contains(name) { "active" } else { "inactive" });
     let mut item = Item::from(Service {
         name: name.to_owned(),

@@ -13,10 +13,10 @@ pub fn brief(item: &Item) -> Brief {
     }
 }
 
-/// `Samsung MZVL2512 S/N S64D… 512 GB (nvme0n1)`; what is not known is left out.
+/// `Samsung MZVL2512 S/N S64D… 512 GB`; what is not known is left out. So is what an item says of just now: an event
+/// is read for years, and the kernel's name of a disk is another one after the next start.
 fn title(item: &Item) -> String {
     let text = |name: &str| item.text(name).map(str::to_owned);
-    let now = |name: &str| item.now.get(name).and_then(|value| value.as_text()).map(str::to_owned);
     let label = item.label.clone();
     let parts: Vec<Option<String>> = match &*item.kind {
         "package" => vec![label.or_else(|| Some(item.key.clone())), text("version")],
@@ -28,15 +28,10 @@ fn title(item: &Item) -> String {
             vec![label.or_else(|| Some(item.key.clone())), text("form"), address]
         }
         "filesystem" => {
-            vec![
-                Some(item.key.clone()),
-                text("fstype"),
-                size(item),
-                text("device").or_else(|| now("device")).map(|d| format!("({d})")),
-            ]
+            vec![Some(item.key.clone()), text("fstype"), size(item), text("device").map(|d| format!("({d})"))]
         }
         "os" => vec![label, text("version")],
-        "disk" => vec![maker_and_model(item), serial(item), size(item), place(item), text("backing")],
+        "disk" => vec![maker_and_model(item), serial(item), size(item), disk_place(item), text("backing")],
         _ => vec![maker_and_model(item), serial(item), size(item), place(item)],
     };
     let mut line = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
@@ -68,11 +63,15 @@ fn serial(item: &Item) -> Option<String> {
     item.serial.as_ref().map(|serial| format!("S/N {serial}"))
 }
 
-/// Where it is: its label or its name just now, or a key that says more than the serial does.
+/// A disk's key says something where it is neither a number beside the serial nor the file that is told anyway.
+fn disk_place(item: &Item) -> Option<String> {
+    let known = item.serial.is_some() && item.text("wwn") == Some(item.key.as_str()) || item.text("backing").is_some();
+    if known { None } else { place(item) }
+}
+
+/// Where it is: its label, or a key that says more than the serial does.
 fn place(item: &Item) -> Option<String> {
-    let name = item.now.get("name").and_then(|name| name.as_text()).map(str::to_owned);
-    let place =
-        item.label.clone().or(name).or_else(|| (Some(&item.key) != item.serial.as_ref()).then(|| item.key.clone()))?;
+    let place = item.label.clone().or_else(|| (Some(&item.key) != item.serial.as_ref()).then(|| item.key.clone()))?;
     if item.maker.is_none() && item.model.is_none() { Some(place) } else { Some(format!("({place})")) }
 }
 
@@ -109,8 +108,11 @@ mod tests {
             size: Some(512_110_190_592),
             ..Item::new("disk", "eui.1")
         }
+        .with("wwn", Some("eui.1"))
         .with_now("name", Some("nvme0n1"));
-        assert_eq!(line(&disk), "SAMSUNG MZVL2512 S/N S64DNX0R 512 GB (nvme0n1)");
+        assert_eq!(line(&disk), "SAMSUNG MZVL2512 S/N S64DNX0R 512 GB");
+        let unnamed = Item { size: Some(1_000_000_000_000), ..Item::new("disk", "vda") }.with_now("name", Some("vda"));
+        assert_eq!(line(&unnamed), "1000 GB vda");
         let module =
             Item { maker: Some("Kingston".into()), size: Some(8 << 30), ..Item::new("memory_module", "DIMM A1") };
         assert_eq!(line(&module), "Kingston 8 GiB (DIMM A1)");
@@ -119,9 +121,11 @@ mod tests {
         let file = Item { size: Some(4096), ..Item::new("disk", "loop:/srv/a.img") }
             .with_now("name", Some("loop0"))
             .with("backing", Some("/srv/a.img"));
-        assert_eq!(line(&file), "4096 B loop0 /srv/a.img");
+        assert_eq!(line(&file), "4096 B /srv/a.img");
         let root = Item::new("filesystem", "/").with("fstype", Some("ext4")).with_now("device", Some("/dev/sda1"));
-        assert_eq!(line(&root), "/ ext4 (/dev/sda1)");
+        assert_eq!(line(&root), "/ ext4", "another device after the next start");
+        let named = Item::new("filesystem", "/").with("fstype", Some("ext4")).with("device", Some("/dev/sda1"));
+        assert_eq!(line(&named), "/ ext4 (/dev/sda1)");
         assert_eq!(line(&Item::new("thing", "k")), "k");
     }
 }

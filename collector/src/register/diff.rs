@@ -145,12 +145,16 @@ fn is_noise(item: &Item) -> bool {
 
 fn changed(was: &Item, is: &Item) -> Vec<Changed> {
     let noise = NOISE.iter().find(|(kind, _)| *kind == is.kind).map_or(&[][..], |(_, fields)| fields);
+    // What was not known before or is not known now was neither removed nor added.
+    let unknown = |item: &Item| item.now.get("gateways_unknown").and_then(Value::as_bool) == Some(true);
+    let unknown = unknown(was) || unknown(is);
     let (a, b) = (fields(was), fields(is));
     let names: BTreeSet<&str> = a.keys().chain(b.keys()).copied().collect();
     names
         .into_iter()
         .filter(|name| a.get(name) != b.get(name) && !noise.contains(name))
         .filter(|name| *name != "addresses" || networks(a.get(name)) != networks(b.get(name)))
+        .filter(|name| *name != "gateways" || !unknown)
         .take(FIELDS_MAX)
         .map(|name| Changed { field: name.to_owned(), from: a.get(name).map(short), to: b.get(name).map(short) })
         .collect()

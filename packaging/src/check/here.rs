@@ -51,6 +51,8 @@ struct Difference<'a> {
     ours: Option<&'a str>,
     /// All that the tool says.
     all: &'a Facts,
+    /// All that the agent says.
+    own: &'a Facts,
 }
 
 /// What the agent tells, by section.

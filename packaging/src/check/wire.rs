@@ -3,6 +3,7 @@
 
 use super::scene::Scene;
 use anyhow::{Context, Result, bail};
+use shared::checkin::{CheckIn, Rows};
 use std::path::Path;
 use std::process::Command;
 
@@ -27,7 +28,7 @@ pub fn bodies(agent: &Path, muster: &Path) -> Result<Bodies> {
         "short_times = true\n[agents]\ncheckin_s = 1\nhealth_s = 1\n[limits]\ncheckin_every_ms = 0\n",
     )?;
     let tape = scene.at("machine.tape");
-    let made = Command::new(agent).args(["record", "--output"]).arg(&tape).status().context("record")?;
+    let made = Command::new(agent).args(["record", "--file"]).arg(&tape).status().context("record")?;
     if !made.success() {
         bail!("the agent records no tape");
     }
@@ -42,10 +43,31 @@ pub fn bodies(agent: &Path, muster: &Path) -> Result<Bodies> {
     let changed = scene.at("machine.next");
     std::fs::write(&changed, other_version(&text).context("no package on the tape")?)?;
     std::fs::rename(&changed, &tape)?;
-    let package = scene.wait("agent.log", |log| {
-        posts(log).get(before..)?.iter().find(|(records, _)| *records > 0).map(|(_, bytes)| *bytes)
+    // Beats overwrite it, but once a second only. What was sent first carries no delta.
+    let sent = scene.wait("agent/sent.json", |sent| {
+        let sent: CheckIn = serde_json::from_str(sent).ok()?;
+        sent.records.iter().flat_map(|record| &record.sections).any(|part| part.base.is_some()).then_some(sent)
     })?;
-    Ok(Bodies { first, beat, package })
+    if !is_one_row_of_dpkg(&sent) {
+        bail!("not one row of dpkg was sent: {}", serde_json::to_string(&sent)?);
+    }
+    // It is told of after that file was written.
+    let with_records = scene.wait("agent.log", |log| {
+        let all: Vec<_> = posts(log).get(before..)?.iter().copied().filter(|(records, _)| *records > 0).collect();
+        (!all.is_empty()).then_some(all)
+    })?;
+    match with_records.as_slice() {
+        [(1, package)] => Ok(Bodies { first, beat, package: *package }),
+        other => bail!("one package changed, and these were sent (records, bytes): {other:?}"),
+    }
+}
+
+/// One record with one section, which is one changed row of the packages and nothing else.
+fn is_one_row_of_dpkg(sent: &CheckIn) -> bool {
+    let [record] = sent.records.as_slice() else { return false };
+    let [part] = record.sections.as_slice() else { return false };
+    let one = matches!(part.rows(), Rows::Delta { put: [_], del: [], .. });
+    part.section == "dpkg" && one
 }
 
 /// Records and bytes of each check-in that the log tells of: `…/v1/checkin: 1 records, 21034 bytes`.
@@ -74,6 +96,25 @@ mod tests {
         let log = "muster-agent: debug: https://127.0.0.1:1/v1/checkin: 2 records, 30 bytes\nother\n\
                    muster-agent: debug: https://127.0.0.1:1/v1/checkin: status 200\n";
         assert_eq!(posts(log), [(2, 30)]);
+    }
+
+    #[test]
+    fn a_figure_of_one_package_is_of_one_package() {
+        let zero = "0".repeat(32);
+        let sent = |sections: &str| {
+            let record = format!(r#"{{"seq":2,"at":0,"root":"{zero}","sections":[{sections}]}}"#);
+            let text = format!(r#"{{"stream":"{zero}","seq":2,"root":"{zero}","records":[{record}]}}"#);
+            is_one_row_of_dpkg(&serde_json::from_str(&text).expect(&text))
+        };
+        let part =
+            |name: &str, rows: &str| format!(r#"{{"section":"{name}","state":"seen","digest":"{zero}",{rows}}}"#);
+        let row = format!(r#""base":"{zero}","put":[{{"kind":"package","key":"a"}}]"#);
+        assert!(sent(&part("dpkg", &row)));
+        assert!(!sent(&part("health_self", &row)));
+        assert!(!sent(&part("dpkg", &row.replacen("base", "other", 1))), "the whole section");
+        assert!(!sent(&format!("{},{}", part("dpkg", &row), part("ports", &row))));
+        assert!(!sent(&part("dpkg", &format!(r#"{row},"del":["b"]"#))));
+        assert!(!sent(""));
     }
 
     #[test]

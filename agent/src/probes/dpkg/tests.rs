@@ -67,9 +67,19 @@ fn packages_are_those_whose_files_may_be_there() {
         parsed.items[1..].iter().map(|p| (p.label.as_deref(), p.text("version"), p.text("source"))).collect();
     let told = [("half", "2~rc1"), ("waiting", "1:3"), ("odd", "8")];
     assert_eq!(names, told.map(|(name, version)| (Some(name), Some(version), None)));
-    let line = |(offset, what): &(usize, &'static str)| (DATABASE[..*offset].matches('\n').count() + 1, *what);
-    let malformed: Vec<_> = parsed.malformed.iter().map(line).collect();
-    assert_eq!(malformed, [(35, "no Package"), (38, "a line without a colon")]);
+    assert_eq!(parsed.malformed, [(35, "no Package"), (38, "a line without a colon")]);
+}
+
+#[test]
+fn line_ends_of_another_system_lose_nothing() {
+    let expected = parse(DATABASE.as_bytes(), false);
+    assert_eq!(parse(DATABASE.replace('\n', "\r\n").as_bytes(), false), expected);
+    let mixed = DATABASE.replacen("\n\n", "\n\r\n", 2);
+    assert_eq!(parse(mixed.as_bytes(), false), expected);
+    // Bytes that are no text take more room once they were made text.
+    let damaged = [&b"Package: a\nStatus: install ok installed\nVersion: 1\nMaintainer: "[..], &[0xff; 90], b"\n\n"];
+    let text = [damaged.concat(), b"Version: 2\n\nPackage: b\n".to_vec()].concat();
+    assert_eq!(parse(&text, false).malformed, [(6, "no Package"), (8, "no Status")]);
 }
 
 #[test]

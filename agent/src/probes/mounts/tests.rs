@@ -63,7 +63,13 @@ fn what_lies_behind_something_that_may_be_dead_is_told_and_not_asked() {
           6 5 8:4 / /boot rw - vfat /dev/sda4 rw\n\
           7 1 8:5 / /cluster rw - gfs2 /dev/mapper/shared rw\n\
           8 1 8:6 / /caf\xe9 rw - ext4 /dev/sda6 rw\n\
-          9 1 8:7 / /srv rw - ext4 /dev/sda7 rw\n",
+          9 1 8:7 / /srv rw - ext4 /dev/sda7 rw\n\
+          10 1 0:42 / /net rw - autofs auto.net rw\n\
+          11 10 8:8 / /net/disk rw - ext4 /dev/sda8 rw\n\
+          12 1 8:9 / /windows rw - fuseblk /dev/sda9 rw\n\
+          13 12 8:10 / /windows/linux rw - ext4 /dev/sda10 rw\n\
+          14 2 0:43 / /home/auto rw - autofs systemd-1 rw\n\
+          15 14 8:11 / /home/auto rw - ext4 /dev/sda11 rw\n",
     ));
     let told: Vec<(&str, bool, Option<Unasked>)> =
         chosen.iter().map(|mount| (mount.point.as_str(), mount.remote, mount.unasked)).collect();
@@ -72,15 +78,45 @@ fn what_lies_behind_something_that_may_be_dead_is_told_and_not_asked() {
         told,
         [
             ("/", false, None),
-            ("/boot", false, behind),
+            ("/boot", false, None),
             ("/caf\u{fffd}", false, Some(Unasked::Unnamed)),
             ("/cluster", true, None),
             ("/home", true, None),
+            ("/home/auto", false, behind),
             ("/home/scratch", false, behind),
             ("/home/scratch/deep", false, behind),
+            ("/net/disk", false, behind),
             ("/srv", false, None),
+            ("/windows", false, None),
+            ("/windows/linux", false, None),
         ]
     );
+}
+
+#[test]
+fn a_way_hangs_where_a_mount_on_it_may() {
+    let all = parse(
+        b"1 0 0:40 / / rw - nfs4 files:/root rw\n\
+          2 1 0:41 / /boot rw - autofs systemd-1 rw\n\
+          3 2 8:4 / /boot rw - vfat /dev/sda4 rw\n\
+          4 1 0:42 / /efi rw - autofs systemd-1 rw\n\
+          5 1 0:43 / /home rw - nfs4 dead:/home rw\n\
+          6 5 8:5 / /home/x rw - ext4 /dev/sda5 rw\n\
+          7 1 0:44 / /mnt/s rw - fuse.sshfs me@there: rw\n\
+          8 1 8:6 / /windows rw - fuseblk /dev/sda6 rw\n",
+    );
+    for (path, hangs) in [
+        ("/opt/x", false),
+        ("/boot/vmlinuz", false),
+        ("/efi", true),
+        ("/efi/x", true),
+        ("/efix", false),
+        ("/home/x/y", true),
+        ("/mnt/s/y", true),
+        ("/windows/x", false),
+    ] {
+        assert_eq!(may_hang(&all, path), hangs, "{path}");
+    }
 }
 
 #[test]

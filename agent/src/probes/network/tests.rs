@@ -67,7 +67,7 @@ fn without_interfaces_nothing_is_known() {
 
 #[test]
 fn a_table_that_could_not_be_had_is_not_an_empty_one() {
-    for missing in [Table::Addresses, Table::Routes] {
+    for missing in [Table::Links, Table::Addresses] {
         let mut tape = Tape::new();
         for table in [Table::Links, Table::Addresses, Table::Routes] {
             let failed = Err(Miss::Failed("the kernel is silent for 2 s".into()));
@@ -75,6 +75,32 @@ fn a_table_that_could_not_be_had_is_not_an_empty_one() {
         }
         assert_eq!(run(&tape).map_err(|problem| problem.why), Err(Why::Failed), "{missing:?}");
     }
+}
+
+#[test]
+fn without_routes_the_interfaces_are_there_and_their_gateways_unknown() {
+    // RTM_NEWLINK: 16 bytes of header, 16 of ifinfomsg, the name as attribute 3.
+    let link = [
+        &40_u32.to_ne_bytes()[..],
+        &16_u16.to_ne_bytes(),
+        &[0; 10],
+        &[0, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        &8_u16.to_ne_bytes(),
+        &3_u16.to_ne_bytes(),
+        b"eth\0",
+    ];
+    let told = |routes| {
+        let mut tape = Tape::new();
+        tape.put(Ask::Netlink(Table::Links), Ok(Answer::Bytes(link.concat())));
+        tape.put(Ask::Netlink(Table::Addresses), Ok(Answer::Bytes(Vec::new())));
+        tape.put(Ask::Netlink(Table::Routes), routes);
+        run(&tape).expect("interfaces")
+    };
+    let unknown = |found: &Found| found.items[0].now.get("gateways_unknown").and_then(|unknown| unknown.as_bool());
+    let (with, without) = (told(Ok(Answer::Bytes(Vec::new()))), told(Err(Miss::Failed("it has no end".into()))));
+    assert_eq!((unknown(&with), with.problems.len()), (None, 0));
+    assert_eq!((unknown(&without), without.items[0].key.as_str()), (Some(true), "eth"));
+    assert_eq!(without.problems, [Problem::new(Why::Failed, "rtnetlink routes").detail("it has no end")]);
 }
 
 #[test]

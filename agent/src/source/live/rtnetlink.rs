@@ -10,12 +10,17 @@ use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use shared::limit::FILE_BYTES;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The kernel makes dump messages of at most 32 KiB (`NLMSG_GOODSIZE` and `max_recvmsg_len`).
 const DATAGRAM_BYTES: usize = 64 * 1024;
 /// How long the kernel may take for the next datagram.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long all of one dump may take.
+const WHOLE: Duration = Duration::from_secs(5);
+/// Messages of one dump that are looked at. A router with all routes of the Internet has four times as many, and the
+/// kernel lists the default one of a table first.
+const MESSAGES_MAX: usize = 262_144;
 /// Dumps that are begun anew because the table changed meanwhile.
 const TRIES: u32 = 4;
 /// `struct nlmsghdr`.
@@ -42,25 +47,45 @@ struct Dump {
     changed: bool,
     /// The end mark came.
     done: bool,
+    /// Messages that were looked at, kept or not.
+    seen: usize,
 }
 
 /// Every message of a table, headers included, without the end mark.
 ///
 /// # Errors
-/// As the kernel answers; failed also for a dump above [`FILE_BYTES`] or a kernel that is silent.
+/// As the kernel answers; failed also for a dump above [`FILE_BYTES`], a kernel that is silent, or one that does not
+/// come to an end. Of routes what came until then is enough, if a default one is among it.
 pub(super) fn dump(table: Table) -> Result<Vec<u8>, Miss> {
-    // Protocol 0 is NETLINK_ROUTE.
+    let mut messages = Vec::new();
+    // Routes by families: behind a long table of the one, the other's default route would not be reached.
+    let families = match table {
+        Table::Routes => &[AddressFamily::INET, AddressFamily::INET6][..],
+        Table::Links | Table::Addresses => &[AddressFamily::UNSPEC][..],
+    };
+    for family in families {
+        messages.extend(dump_family(table, *family)?);
+    }
+    Ok(messages)
+}
+
+fn dump_family(table: Table, family: AddressFamily) -> Result<Vec<u8>, Miss> {
+    // One socket for each: the kernel goes on with a dump that was not read to its end. Protocol 0 is NETLINK_ROUTE.
     let socket =
         again(|| rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None))?;
     set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT)).map_err(miss)?;
     let mut datagram = vec![0; DATAGRAM_BYTES];
+    let began = Instant::now();
     for seq in 1..=TRIES {
         // An unconnected socket speaks to port 0, which is the kernel.
-        again(|| rustix::net::send(&socket, &request(table, seq), SendFlags::empty()))?;
+        again(|| rustix::net::send(&socket, &request(table, family, seq), SendFlags::empty()))?;
         let mut dump = Dump::default();
         // To its end even if it changed: the kernel runs one dump per socket.
         while !dump.done {
             dump.take(receive(&socket, &mut datagram)?, seq)?;
+            if !dump.done && (dump.seen > MESSAGES_MAX || began.elapsed() > WHOLE) {
+                return dump.cut(table);
+            }
         }
         // A router's table never stands still, and of it only the default routes are taken.
         if !dump.changed || table == Table::Routes {
@@ -86,8 +111,8 @@ fn receive<'a>(socket: &OwnedFd, datagram: &'a mut [u8]) -> Result<&'a [u8], Mis
     Ok(datagram.get(..filled).unwrap_or(&[]))
 }
 
-/// A dump request: header, the family's struct with zeros (all families), and a filter for links.
-fn request(table: Table, seq: u32) -> Vec<u8> {
+/// A dump request: header, the table's struct with its family and else zeros, and a filter for links.
+fn request(table: Table, family: AddressFamily, seq: u32) -> Vec<u8> {
     let (kind, body_bytes): (u16, usize) = match table {
         Table::Links => (18, 16),    // RTM_GETLINK, struct ifinfomsg
         Table::Addresses => (22, 8), // RTM_GETADDR, struct ifaddrmsg
@@ -98,6 +123,8 @@ fn request(table: Table, seq: u32) -> Vec<u8> {
     bytes.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
     bytes.extend(seq.to_ne_bytes());
     bytes.extend([0; 4]);
+    // The families that are asked for have small numbers.
+    bytes.push(u8::try_from(family.as_raw()).unwrap_or(0));
     bytes.resize(HEADER_BYTES + body_bytes, 0);
     if table == Table::Links {
         bytes.extend(8_u16.to_ne_bytes());
@@ -127,6 +154,7 @@ impl Dump {
             if of != seq {
                 continue;
             }
+            self.seen += 1;
             self.changed |= flags & NLM_F_DUMP_INTR != 0;
             match kind {
                 NLMSG_NOOP => {}
@@ -141,6 +169,15 @@ impl Dump {
             }
         }
         Ok(())
+    }
+
+    /// What there is of a dump that would not end.
+    fn cut(self, table: Table) -> Result<Vec<u8>, Miss> {
+        if table == Table::Routes && !self.messages.is_empty() {
+            return Ok(self.messages);
+        }
+        let seconds = WHOLE.as_secs();
+        Err(Miss::Failed(format!("the table has more than {MESSAGES_MAX} rows, or takes more than {seconds} s")))
     }
 
     fn push(&mut self, message: &[u8]) -> Result<(), Miss> {
@@ -214,6 +251,20 @@ mod tests {
         }
         dump.take(&route(0), 1).expect("taken");
         assert_eq!(dump.messages, route(0));
+    }
+
+    #[test]
+    fn a_table_without_an_end_is_cut_at_a_bound() {
+        let route = |bits: u8| message(NEWROUTE, 0, 1, &[2, bits, 0, 0, 254, 0, 0, 1, 0, 0, 0, 0]);
+        let read = |first: u8| {
+            let mut dump = Dump::default();
+            dump.take(&[route(first), route(24), message(16, 0, 7, b"old!")].concat(), 1).expect("taken");
+            assert_eq!(dump.seen, 2);
+            dump
+        };
+        assert_eq!(read(0).cut(Table::Routes), Ok(route(0)));
+        assert!(matches!(read(8).cut(Table::Routes), Err(Miss::Failed(_))), "whether there is one is not known");
+        assert!(matches!(read(0).cut(Table::Links), Err(Miss::Failed(_))));
     }
 
     #[test]

@@ -86,6 +86,18 @@ fn noise_is_not_told() {
 }
 
 #[test]
+fn gateways_that_could_not_be_asked_for_were_not_removed() {
+    let link = |gateways: &[&str], unknown: Option<bool>| {
+        let item = Item::new("interface", "eth0").with_list("gateways", gateways.to_vec());
+        item.with_now("gateways_unknown", unknown)
+    };
+    let (held, unknown) = (link(&["192.0.2.1"], None), link(&[], Some(true)));
+    assert_eq!(kinds("network", &[held.clone()], &[unknown.clone()]), Vec::<String>::new());
+    assert_eq!(kinds("network", &[unknown], &[held.clone()]), Vec::<String>::new());
+    assert_eq!(kinds("network", &[held], &[link(&[], None)]), ["item_changed"]);
+}
+
+#[test]
 fn a_long_value_is_cut_in_the_event() {
     let flags = |n: usize| Item::new("cpu", "0").with_list("flags", vec!["sse"; n]);
     let told = events("cpu", &items(&[flags(1)]), &items(&[flags(1000)]));

@@ -42,7 +42,7 @@ pub(super) fn judge(before: &Facts, after: &Facts, ours: &Facts, rules: &[Rule])
             continue;
         }
         let theirs = second.as_deref().or(first.as_deref());
-        let difference = Difference { name, theirs, ours: own.as_deref(), all: after };
+        let difference = Difference { name, theirs, ours: own.as_deref(), all: after, own: ours };
         let rule = rules.iter().find(|rule| (rule.holds)(&difference)).map(|rule| rule.why);
         let meanwhile = (between(&first, &second, &own)).then_some(MEANWHILE);
         match rule.or(meanwhile) {

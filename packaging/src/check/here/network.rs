@@ -43,6 +43,14 @@ pub(super) const IP: Tool = Tool {
             },
         },
         Rule {
+            why: "a bridge loses its carrier with its last port; the agent says whether its owner has it up",
+            holds: |d| {
+                let Some(name) = d.name.strip_suffix(" up") else { return false };
+                let link = say(&["ip", "-j", "-d", "link", "show", "dev", name]).unwrap_or_default();
+                d.ours == Some("true") && d.theirs == Some("false") && is_bridge_that_is_up(&link)
+            },
+        },
+        Rule {
             why: "not six bytes: a tunnel's end or a bus's address, no MAC",
             holds: |d| d.ours.is_none() && d.name.ends_with(" mac") && d.theirs.is_some_and(|mac| mac.len() != 17),
         },
@@ -61,6 +69,12 @@ fn comes_and_goes(name: &str) -> bool {
         Some("bridge") => id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
         _ => false,
     }
+}
+
+fn is_bridge_that_is_up(link: &str) -> bool {
+    let links: Value = serde_json::from_str(link).unwrap_or_default();
+    let up = links[0]["flags"].as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "UP"));
+    up && links[0]["linkinfo"]["info_kind"] == "bridge"
 }
 
 fn ip(texts: &[String]) -> Option<Facts> {
@@ -142,4 +156,20 @@ fn ss(texts: &[String]) -> Option<Facts> {
         facts.insert(format!("{} {address} {port}", words.first()?), owners.join(" "));
     }
     Some(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_bridge_that_is_up;
+
+    #[test]
+    fn only_a_bridge_may_be_up_without_a_carrier() {
+        let link = |kind: &str, flags: &str| {
+            format!(r#"[{{"ifname":"x","flags":["NO-CARRIER",{flags}],"linkinfo":{{"info_kind":"{kind}"}}}}]"#)
+        };
+        assert!(is_bridge_that_is_up(&link("bridge", r#""BROADCAST","UP""#)));
+        assert!(!is_bridge_that_is_up(&link("bridge", r#""BROADCAST""#)));
+        assert!(!is_bridge_that_is_up(&link("vlan", r#""UP""#)));
+        assert!(!is_bridge_that_is_up(""));
+    }
 }

@@ -29,6 +29,17 @@ pub(super) const LSBLK: Tool = Tool {
             holds: |d| d.name.strip_suffix(" bytes").is_some_and(|name| is(name, "device/type", "5")),
         },
         Rule {
+            why: "another path to a disk that the agent tells by its first one: the same number, serial and size",
+            holds: |d| {
+                let name = d.name.split(' ').next().unwrap_or("");
+                let disk = whole(name);
+                let others = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+                let mut others = others.map(|entry| entry.file_name().to_string_lossy().into_owned());
+                let numbers = |disk: &str| ["device/wwid", "device/vpd_pg80", "size"].map(|file| sysfs(disk, file));
+                d.ours.is_none() && others.any(|other| is_other_path(&disk, &other, d.own, numbers))
+            },
+        },
+        Rule {
             why: "sysfs has it; without udev lsblk does not look there",
             holds: |d| {
                 let (name, fact) = d.name.split_once(' ').unwrap_or_default();
@@ -41,6 +52,25 @@ pub(super) const LSBLK: Tool = Tool {
 
 /// The machine's own PID namespace (`linux/proc_ns.h`).
 const FIRST_NAMESPACE: &str = "pid:[4026531836]";
+
+/// The disk that a block device is or is a part of.
+fn whole(name: &str) -> String {
+    let path = std::fs::canonicalize(format!("/sys/class/block/{name}")).unwrap_or_default();
+    let disk = if path.join("partition").exists() { path.parent() } else { Some(path.as_path()) };
+    disk.and_then(|disk| disk.file_name()).map_or_else(|| name.to_owned(), |disk| disk.to_string_lossy().into_owned())
+}
+
+/// The bytes of a file of a disk, a serial page among them.
+fn sysfs(disk: &str, file: &str) -> Vec<u8> {
+    std::fs::read(format!("/sys/block/{disk}/{file}")).unwrap_or_default()
+}
+
+/// Two disks that say one number (which must be one), one serial and one size are one; the other one was told.
+fn is_other_path(disk: &str, other: &str, own: &Facts, numbers: impl Fn(&str) -> [Vec<u8>; 3]) -> bool {
+    let (a, b) = (numbers(disk), numbers(other));
+    let told = own.contains_key(&format!("{other} bytes")) && !own.contains_key(&format!("{disk} bytes"));
+    disk != other && told && !a[0].is_empty() && a == b
+}
 
 /// What a file of a block device says.
 fn is(device: &str, file: &str, value: &str) -> bool {
@@ -217,4 +247,24 @@ fn df(texts: &[String]) -> Option<Facts> {
         }
     }
     Some(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_another_one_only_to_a_disk_that_is_told() {
+        let numbers = |disk: &str| match disk {
+            "sda" | "sdb" => [b"naa.5".to_vec(), b"S1".to_vec(), b"8".to_vec()],
+            "sdc" => [b"naa.5".to_vec(), b"S2".to_vec(), b"8".to_vec()],
+            _ => Default::default(),
+        };
+        let told = |names: &[&str]| names.iter().map(|name| (format!("{name} bytes"), "4096".to_owned())).collect();
+        assert!(is_other_path("sdb", "sda", &told(&["sda"]), numbers));
+        assert!(!is_other_path("sdb", "sda", &told(&["sdc"]), numbers), "the first is not told either");
+        assert!(!is_other_path("sdb", "sda", &told(&["sda", "sdb"]), numbers), "it is told itself");
+        assert!(!is_other_path("sdc", "sda", &told(&["sda"]), numbers), "another serial");
+        assert!(!is_other_path("sdx", "sdy", &told(&["sdy"]), numbers), "without numbers");
+    }
 }
