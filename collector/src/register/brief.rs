@@ -112,7 +112,7 @@ mod tests {
         .with_now("name", Some("nvme0n1"));
         assert_eq!(line(&disk), "SAMSUNG MZVL2512 S/N S64DNX0R 512 GB");
         let unnamed = Item { size: Some(1_000_000_000_000), ..Item::new("disk", "vda") }.with_now("name", Some("vda"));
-        assert_eq!(line(&unnamed), "1000 GB vda");
+        assert_eq!(line(&unnamed), "1 TB vda");
         let module =
             Item { maker: Some("Kingston".into()), size: Some(8 << 30), ..Item::new("memory_module", "DIMM A1") };
         assert_eq!(line(&module), "Kingston 8 GiB (DIMM A1)");
