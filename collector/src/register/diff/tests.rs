@@ -91,10 +91,10 @@ fn gateways_that_could_not_be_asked_for_were_not_removed() {
         let item = Item::new("interface", "eth0").with_list("gateways", gateways.to_vec());
         item.with_now("gateways_unknown", unknown)
     };
-    let (held, unknown) = (link(&["192.0.2.1"], None), link(&[], Some(true)));
-    assert_eq!(kinds("network", &[held.clone()], &[unknown.clone()]), Vec::<String>::new());
-    assert_eq!(kinds("network", &[unknown], &[held.clone()]), Vec::<String>::new());
-    assert_eq!(kinds("network", &[held], &[link(&[], None)]), ["item_changed"]);
+    let (held, unknown) = ([link(&["192.0.2.1"], None)], [link(&[], Some(true))]);
+    assert_eq!(kinds("network", &held, &unknown), Vec::<String>::new());
+    assert_eq!(kinds("network", &unknown, &held), Vec::<String>::new());
+    assert_eq!(kinds("network", &held, &[link(&[], None)]), ["item_changed"]);
 }
 
 #[test]
