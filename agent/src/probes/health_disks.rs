@@ -9,6 +9,7 @@ use super::{Every, Found, Os, Probe};
 use crate::source::{Source, Space};
 use shared::checkin::Problem;
 use shared::health::{self, Reading};
+use std::collections::BTreeMap;
 
 /// The probe.
 pub const PROBE: Probe =
@@ -18,12 +19,11 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     let uuids = mounts::uuids(source);
     let mut found = Found::default();
     let all: Vec<Mount> = mounts::local(source)?.into_iter().filter(Mount::fills).collect();
-    let asked: Vec<(&Mount, Result<Space, Problem>)> =
-        all.iter().map(|mount| (mount, mounts::ask_space(source, mount))).collect();
-    for (mount, space) in fold(asked) {
+    let ask = |mount| Asked { mount, space: mounts::ask_space(source, mount), first: true };
+    for Asked { mount, space, first } in fold(all.iter().map(ask).collect()) {
         let device = mounts::device_name(source, mount);
         let uuid = device.and_then(|name| uuids.get(&name).cloned());
-        let pool = pool(mount).map(|pool| if is_first(mount, &all) { pool } else { mount.source.as_str() });
+        let pool = pool(mount).map(|pool| if first { pool } else { mount.source.as_str() });
         let identity = uuid.or_else(|| pool.map(|name| format!("zpool:{name}")));
         let identity = identity.or_else(|| Some(mount.source.clone()).filter(|name| name.starts_with('/')));
         match space {
@@ -40,50 +40,67 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     Ok(found)
 }
 
-/// Of a pool's size: two of its datasets are asked one after the other, and programs write meanwhile.
-const STEPS: u64 = 100;
-
 /// The pool that a ZFS dataset is in.
 fn pool(mount: &Mount) -> Option<&str> {
     (mount.fstype == "zfs").then(|| mount.source.split('/').next().unwrap_or(&mount.source))
 }
 
+/// What was asked of one mount, and whether it is the first of its pool, or in none.
+struct Asked<'a> {
+    mount: &'a Mount,
+    space: Result<Space, Problem>,
+    first: bool,
+}
+
 /// Datasets to which as much is left as to their pool's first one are told as one with it: that becomes short for all
 /// of them at once. To which a quota leaves less, or a reservation more, is told by itself.
-fn fold(asked: Vec<(&Mount, Result<Space, Problem>)>) -> Vec<(&Mount, Result<Space, Problem>)> {
-    let all: Vec<Mount> = asked.iter().map(|(mount, _)| (*mount).clone()).collect();
-    let mut kept = Vec::new();
-    for (mount, space) in &asked {
-        let mut space = space.clone();
-        let (firsts, others): (Vec<_>, Vec<_>) =
-            asked.iter().filter(|(other, _)| is_one(other, mount)).partition(|(other, _)| is_first(other, &all));
-        if let (Some((first, Ok(root))), Ok(own)) = (firsts.first(), &mut space) {
-            let used = others.iter().filter_map(|(_, other)| other.as_ref().ok()).map(used_bytes);
-            let pool = used.fold(root.total_bytes, u64::saturating_add);
-            let shares = |space: &Space| space.available_bytes.abs_diff(root.available_bytes) <= pool / STEPS;
-            if first.point != mount.point && shares(own) {
-                continue;
-            }
-            if first.point == mount.point {
-                let folded = others.iter().filter_map(|(_, other)| other.as_ref().ok());
-                let used = folded.filter(|other| shares(other)).map(used_bytes);
-                own.total_bytes = used.fold(own.total_bytes, u64::saturating_add);
-            }
-        }
-        kept.push((*mount, space));
-    }
-    kept
-}
-
-/// Two datasets of one pool.
-fn is_one(a: &Mount, b: &Mount) -> bool {
-    pool(a).is_some() && pool(a) == pool(b)
-}
-
-/// Of a pool's datasets the first is the one with the shortest mount point, which is its root where that is mounted.
-fn is_first(mount: &Mount, all: &[Mount]) -> bool {
+fn fold(mut asked: Vec<Asked<'_>>) -> Vec<Asked<'_>> {
+    // The one with the shortest mount point is first, which is the pool's root where that is mounted.
     let place = |mount: &Mount| (mount.point.len(), mount.point.clone());
-    !all.iter().any(|other| is_one(other, mount) && place(other) < place(mount))
+    asked.sort_by_cached_key(|one| place(one.mount));
+    let mut pools: BTreeMap<&str, Pool> = BTreeMap::new();
+    for one in &mut asked {
+        let Some(name) = pool(one.mount) else { continue };
+        one.first = !pools.contains_key(name);
+        let pool = pools.entry(name).or_insert_with(|| Pool { root: one.space.clone().ok(), ..Pool::default() });
+        pool.used_bytes = pool.used_bytes.saturating_add(one.space.as_ref().map_or(0, used_bytes));
+    }
+    asked.retain(|one| {
+        let pool = pool(one.mount).filter(|_| !one.first).and_then(|name| pools.get_mut(name));
+        let (Some(pool), Ok(own)) = (pool, &one.space) else { return true };
+        let shares = pool.is_left_to(own);
+        if shares {
+            pool.folded_bytes = pool.folded_bytes.saturating_add(used_bytes(own));
+        }
+        !shares
+    });
+    for one in asked.iter_mut().filter(|one| one.first) {
+        if let (Some(pool), Ok(space)) = (pool(one.mount).and_then(|name| pools.get(name)), &mut one.space) {
+            space.total_bytes = space.total_bytes.saturating_add(pool.folded_bytes);
+        }
+    }
+    asked.sort_by(|a, b| a.mount.point.cmp(&b.mount.point));
+    asked
+}
+
+/// A pool's datasets taken together.
+#[derive(Default)]
+struct Pool {
+    /// What its first dataset says.
+    root: Option<Space>,
+    /// In all of them.
+    used_bytes: u64,
+    /// In those that are told as one with the first.
+    folded_bytes: u64,
+}
+
+impl Pool {
+    /// Two of its datasets are asked one after the other, and programs write meanwhile: a step of 1 % is none.
+    fn is_left_to(&self, own: &Space) -> bool {
+        let Some(root) = &self.root else { return false };
+        let size = self.used_bytes.saturating_add(root.available_bytes);
+        own.available_bytes.abs_diff(root.available_bytes) <= size / 100
+    }
 }
 
 fn used_bytes(space: &Space) -> u64 {
