@@ -144,7 +144,7 @@ impl Contact {
         }
         let mut records_max = shared::limit::RECORDS;
         for _ in 0..POSTS_MAX {
-            let mut check_in = match stream.check_in(records_max, deliver::BATCH_BYTES) {
+            let mut check_in = match stream.check_in(records_max, deliver::BATCH_BYTES, clock::now()) {
                 Ok(check_in) => check_in,
                 Err(error) => return Ended::Later(None, error.to_string()),
             };
@@ -368,7 +368,7 @@ impl Contact {
 
     /// Tells the collector that there will be silence; what waits stays in the spool.
     pub async fn say_goodbye(&mut self, stream: &mut Stream, goodbye: Goodbye) {
-        let Ok(mut check_in) = stream.check_in(1, 0) else { return };
+        let Ok(mut check_in) = stream.check_in(1, 0, clock::now()) else { return };
         check_in.records.clear();
         (check_in.moved, check_in.goodbye) = (self.moved, Some(goodbye));
         match tokio::time::timeout(GOODBYE_TIMEOUT, self.post(&check_in)).await {
