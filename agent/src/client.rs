@@ -108,9 +108,12 @@ pub enum CallError {
     /// The collector ended the handshake for another reason that lies in our certificate.
     #[error("our certificate was refused: {0}")]
     Rejected(String),
-    /// No connection, or it broke.
+    /// No connection: nothing that was to be sent has reached the collector.
     #[error("out of reach: {0}")]
     Unreachable(String),
+    /// The connection broke, or no answer came in time: the collector may have taken what was sent.
+    #[error("no answer: {0}")]
+    Broken(String),
     /// The answer is larger than it may be.
     #[error("the answer is larger than {} KiB", shared::limit::ANSWER_BYTES / 1024)]
     TooLarge,
@@ -126,7 +129,7 @@ impl CallError {
             CallError::Expired | CallError::Rejected(_) => {
                 (Code::Refused, "`muster agents show` tells its state; enroll again if need be")
             }
-            CallError::Unreachable(_) | CallError::TooLarge => {
+            CallError::Unreachable(_) | CallError::Broken(_) | CallError::TooLarge => {
                 (Code::Unreachable, "check the URL, the network, and that `muster serve` runs")
             }
         };
@@ -211,8 +214,16 @@ fn text(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<&str> 
     headers.get(name)?.to_str().ok()
 }
 
-/// Finds the cause at the bottom of an HTTP client's error.
+/// What an HTTP client's error means. Once the connection stands, no failure says that nothing was received.
 fn why(error: &reqwest::Error) -> CallError {
+    match cause(error) {
+        CallError::Unreachable(why) | CallError::Untrusted(why) if !error.is_connect() => CallError::Broken(why),
+        cause => cause,
+    }
+}
+
+/// Finds the cause at the bottom of an HTTP client's error.
+fn cause(error: &reqwest::Error) -> CallError {
     let mut deepest: &dyn std::error::Error = error;
     let mut next = error.source();
     while let Some(cause) = next {

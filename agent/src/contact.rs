@@ -39,7 +39,8 @@ pub struct Contact {
     floor: Floor,
     current: Usable,
     client: Client,
-    /// Granted, and not used with success yet.
+    /// Granted, and not used with success yet. Once the collector may have seen it, the current one is never
+    /// shown again: the collector lets go of that at the first sight of this, whatever becomes of the answer.
     next: Option<(Usable, Client)>,
     /// Why the next identity did not work in this contact, so that the current one is tried.
     doubt: Option<String>,
@@ -143,7 +144,7 @@ impl Contact {
         }
         let mut records_max = shared::limit::RECORDS;
         for _ in 0..POSTS_MAX {
-            let mut check_in = match stream.check_in(records_max, deliver::BATCH_BYTES) {
+            let mut check_in = match stream.check_in(records_max, deliver::BATCH_BYTES, clock::now()) {
                 Ok(check_in) => check_in,
                 Err(error) => return Ended::Later(None, error.to_string()),
             };
@@ -171,9 +172,15 @@ impl Contact {
                     Ok(()) => recovery = Some(Ok(())),
                     Err(fail) => return self.failed(Outcome::Expired, Some(fail)),
                 },
-                // The next identity does not work: the current one may.
-                Outcome::Expired | Outcome::Banned(_) if self.uses_next() => self.give_up_next(),
-                Outcome::Later(None, why) | Outcome::Untrusted(why) if self.uses_next() => self.doubt = Some(why),
+                // The next identity does not work, and nobody saw it: the current one may.
+                Outcome::Banned(_) if self.uses_next() && !self.is_next_shown() => self.give_up_next(),
+                Outcome::Expired if self.uses_next() => match self.is_next_shown() {
+                    true => self.adopt_next(),
+                    false => self.give_up_next(),
+                },
+                Outcome::Unreachable(why) | Outcome::Untrusted(why) if self.uses_next() && !self.is_next_shown() => {
+                    self.doubt = Some(why);
+                }
                 outcome => return self.failed(outcome, recovery.and_then(Result::err)),
             }
         }
@@ -182,6 +189,13 @@ impl Contact {
 
     /// How a contact ends that did not work.
     fn failed(&mut self, outcome: Outcome, recovery: Option<Fail>) -> Ended {
+        if self
+            .next
+            .as_ref()
+            .is_some_and(|(next, _)| next.stored.shown && self.floor.now() > next.stored.granted.expires)
+        {
+            self.adopt_next();
+        }
         let granted = &self.current.stored.granted;
         match (outcome, self.doubt.take()) {
             (Outcome::Fork(why), _) | (Outcome::Banned(why), None) => Ended::Stopped(why),
@@ -192,10 +206,11 @@ impl Contact {
                 let why = recovery.map_or_else(|| "it was renewed, and refused again".to_owned(), |fail| fail.text);
                 Ended::Later(None, format!("the certificate has expired: {why}"))
             }
-            (Outcome::Later(after_s, why), doubt) => {
+            (Outcome::Later(Some(after_s), why), doubt) => Ended::Later(Some(after_s), doubt.unwrap_or(why)),
+            (Outcome::Later(None, why) | Outcome::Unreachable(why), doubt) => {
                 // A handshake that ends over an expired certificate may look like any broken connection.
-                self.expired |= after_s.is_none() && self.floor.now() > granted.expires;
-                Ended::Later(after_s, doubt.unwrap_or(why))
+                self.expired |= self.floor.now() > granted.expires;
+                Ended::Later(None, doubt.unwrap_or(why))
             }
             (Outcome::Refused(_, why) | Outcome::Untrusted(why), _) => Ended::Later(None, why),
             (Outcome::Taken(answer), _) => Ended::Done(answer),
@@ -212,7 +227,38 @@ impl Contact {
         self.next.is_some() && self.doubt.is_none()
     }
 
+    /// Whether the collector may have seen the next identity.
+    fn is_next_shown(&self) -> bool {
+        self.next.as_ref().is_some_and(|(next, _)| next.stored.shown)
+    }
+
+    fn note_next_shown(&mut self, shown: bool) {
+        if let Some((next, _)) = &mut self.next {
+            next.stored.shown = shown;
+            if let Err(error) = self.vault.update_next(&next.stored) {
+                log::warn(&error.to_string());
+            }
+        }
+    }
+
+    /// Posts with the next identity if there is one and it is not in doubt. That the collector may see it is noted
+    /// before: whatever ends this post, or the process, says nothing of whether it did.
     async fn post(&mut self, check_in: &CheckIn) -> Outcome {
+        let first = self.uses_next() && !self.is_next_shown();
+        if first {
+            self.note_next_shown(true);
+        }
+        let outcome = self.send(check_in).await;
+        // Not connected, or turned away for what it is: then the collector has not let go of the current one.
+        let unseen =
+            matches!(outcome, Outcome::Unreachable(_) | Outcome::Untrusted(_) | Outcome::Expired | Outcome::Banned(_));
+        if first && unseen {
+            self.note_next_shown(false);
+        }
+        outcome
+    }
+
+    async fn send(&self, check_in: &CheckIn) -> Outcome {
         let (identity, client) = match self.next.as_ref().filter(|_| self.doubt.is_none()) {
             Some((next, client)) => (next, client),
             None => (&self.current, &self.client),
@@ -239,18 +285,24 @@ impl Contact {
             self.give_up_next();
         }
         let given_up = std::mem::take(&mut self.given_up);
-        if let Some((next, client)) = self.next.take() {
-            if let Err(error) = self.vault.promote() {
-                log::warn(&error.to_string());
-            }
-            log::info(&format!("the certificate of generation {} is in use", next.stored.granted.generation));
-            (self.current, self.client) = (next, client);
+        if self.next.is_some() {
+            self.adopt_next();
         } else if given_up {
             self.put_off_renewal(answer.now);
         }
         // No further than to where this identity is good: a collector whose clock is wrong for an hour must not
         // make its own certificates look expired for ever.
         self.floor.raise(answer.now.min(self.current.stored.granted.expires));
+    }
+
+    /// Makes the next identity the current one.
+    fn adopt_next(&mut self) {
+        let Some((next, client)) = self.next.take() else { return };
+        if let Err(error) = self.vault.promote() {
+            log::warn(&error.to_string());
+        }
+        log::info(&format!("the certificate of generation {} is in use", next.stored.granted.generation));
+        (self.current, self.client) = (next, client);
     }
 
     /// What was wrong with one renewal may be wrong with the next: not before half of what is left has passed.
@@ -316,11 +368,14 @@ impl Contact {
 
     /// Tells the collector that there will be silence; what waits stays in the spool.
     pub async fn say_goodbye(&mut self, stream: &mut Stream, goodbye: Goodbye) {
-        let Ok(mut check_in) = stream.check_in(1, 0) else { return };
+        let Ok(mut check_in) = stream.check_in(1, 0, clock::now()) else { return };
         check_in.records.clear();
         (check_in.moved, check_in.goodbye) = (self.moved, Some(goodbye));
         match tokio::time::timeout(GOODBYE_TIMEOUT, self.post(&check_in)).await {
-            Ok(Outcome::Taken(_)) => log::debug("said goodbye"),
+            Ok(Outcome::Taken(answer)) => {
+                self.succeeded(&answer);
+                log::debug("said goodbye");
+            }
             _ => log::debug("goodbye was not heard"),
         }
     }

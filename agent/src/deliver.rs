@@ -37,6 +37,8 @@ pub enum Outcome {
     Refused(Option<usize>, String),
     /// Later; in so many seconds if it said so.
     Later(Option<u32>, String),
+    /// No connection: the collector has seen neither this nor the certificate.
+    Unreachable(String),
     /// The certificate has ended: recover.
     Expired,
     /// It is not the collector that is trusted.
@@ -48,6 +50,7 @@ pub fn judge(reply: Result<Reply, CallError>) -> Outcome {
     let reply = match reply {
         Ok(reply) => reply,
         Err(CallError::Expired) => return Outcome::Expired,
+        Err(error @ CallError::Unreachable(_)) => return Outcome::Unreachable(error.to_string()),
         Err(error @ CallError::Untrusted(_)) => return Outcome::Untrusted(error.to_string()),
         Err(error @ CallError::Rejected(_)) => return Outcome::Banned(error.to_string()),
         Err(error) => return Outcome::Later(None, error.to_string()),
@@ -105,6 +108,8 @@ mod tests {
             (reply(302, "", None), Outcome::Later(None, "status 302".into())),
             (reply(401, problem, None), Outcome::Expired),
             (Err(CallError::Expired), Outcome::Expired),
+            (Err(CallError::Unreachable("x".into())), Outcome::Unreachable("out of reach: x".into())),
+            (Err(CallError::Broken("x".into())), Outcome::Later(None, "no answer: x".into())),
         ] {
             assert_eq!(judge(reply), expected);
         }

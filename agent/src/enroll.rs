@@ -173,7 +173,7 @@ fn granted(reply: &Reply, key: &Key, machine: Fingerprint) -> Result<Stored, Fai
     }
     let granted_at = reply.date.unwrap_or_else(clock::now);
     let renew_at = renew_at(granted_at, granted.expires, clock::random());
-    let stored = Stored { granted, granted_at, renew_at, machine };
+    let stored = Stored { granted, granted_at, renew_at, machine, shown: false };
     let usable = Usable { stored, key_pem: key.to_pem() };
     Client::new(&usable.stored.granted.server_ca, Some(&usable), &Floor::new(), None)?;
     Ok(usable.stored)

@@ -157,7 +157,9 @@ impl Sync {
             let mut new = sections.get(&name);
             if let Some(whole) = new.filter(|new| new.state == State::Seen && !cost.fits()) {
                 let piece;
-                (piece, part) = cut(&name, whole, self.told.get(&name), owed);
+                let told = self.told.get(&name);
+                let held = told.and_then(|told| held(&name).filter(|held| held.digest == told.digest));
+                (piece, part) = cut(&name, whole, told, owed, held);
                 cost = Cost::of(&part);
                 changes.cut.insert(name.clone(), piece);
                 new = changes.cut.get(&name);
@@ -195,6 +197,11 @@ impl Sync {
             None if owed.is_none() => None,
             None => match (held(), owed) {
                 (Some(part), Some(Owed::Whole)) if Cost::of(&part).fits() => Some(part),
+                // A digest would not answer what was asked, and be asked about again, for ever.
+                (Some(part), Some(Owed::Whole)) if part.state == State::Seen => {
+                    self.told.remove(name);
+                    None
+                }
                 (Some(part), _) => Some(Part { put: None, ..part }),
                 // The rows are lost here: told whole as soon as the section is looked at again.
                 (None, _) => {
@@ -241,8 +248,11 @@ fn seen(name: &str, new: &Section, told: &Told, owed: Option<Owed>) -> Option<Pa
 }
 
 /// So much of a section as fits into a record, and the part that tells it: the rows that are told already, then
-/// those that changed (what is there is not to vanish and come again), then new ones. The next record starts from there.
-fn cut(name: &str, new: &Section, told: Option<&Told>, owed: Option<Owed>) -> (Section, Part) {
+/// those that changed, then new ones. Changed rows that do not fit stay as they were told, if `held` has them: what is
+/// there is not to vanish and come again. The next record starts from there.
+fn cut(name: &str, new: &Section, told: Option<&Told>, owed: Option<Owed>, held: Option<Part>) -> (Section, Part) {
+    let held: BTreeMap<String, Item> =
+        held.and_then(|held| held.put).into_iter().flatten().map(|item| (item.key.clone(), item)).collect();
     let base = told.filter(|_| owed != Some(Owed::Whole));
     let row = |key: &str| base.and_then(|told| told.rows.get(key));
     let (mut piece, mut rest) = (bare(new), Vec::new());
@@ -259,7 +269,12 @@ fn cut(name: &str, new: &Section, told: Option<&Told>, owed: Option<Owed>) -> (S
     loop {
         count = (count / 4 * 3).max(1);
         let mut piece = piece.clone();
-        piece.items.extend(rest.iter().take(count).map(|(_, key, item)| ((*key).clone(), (*item).clone())));
+        let (fits, later) = rest.split_at(count.min(rest.len()));
+        piece.items.extend(fits.iter().map(|(_, key, item)| ((*key).clone(), (*item).clone())));
+        let changed = later.iter().filter(|(is_new, ..)| !is_new);
+        piece
+            .items
+            .extend(changed.filter_map(|(_, key, _)| held.get_key_value(*key)).map(|(k, v)| (k.clone(), v.clone())));
         let part = told.and_then(|told| seen(name, &piece, told, owed)).unwrap_or_else(|| whole(name, &piece));
         if count == 1 || Cost::of(&part).fits() {
             return (piece, part);

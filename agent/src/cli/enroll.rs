@@ -30,6 +30,8 @@ pub struct Args {
 
 pub fn enroll(args: &Args, config: &Config, format: Format) -> Result<(), Fail> {
     let state = |error: files::FileError| Fail::new(Code::State, error.to_string());
+    // First: an identity that another agent is just being granted, or promotes, is not to be missed or torn.
+    let _lock = Lock::take(&config.state_dir)?;
     let vault = Vault::open(&config.state_dir).map_err(state)?;
     if let Some(current) = vault.current()? {
         let granted = current.stored.granted;
@@ -39,7 +41,6 @@ pub fn enroll(args: &Args, config: &Config, format: Format) -> Result<(), Fail> 
         );
         return Err(Fail::new(Code::Failure, text));
     }
-    let _lock = Lock::take(&config.state_dir)?;
     let stdin = args.join.as_os_str() == "-";
     let text = match stdin {
         true => from_stdin()?,
@@ -75,4 +76,21 @@ fn from_stdin() -> Result<Vec<u8>, Fail> {
 /// What the machine calls itself; shown to the admin who approves, never trusted.
 fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_looked_at_before_the_lock_is_held() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let _lock = Lock::take(dir.path()).expect("free");
+        // As another agent may be just writing it.
+        std::fs::write(dir.path().join("identity.json"), "{").expect("written");
+        let config = Config { state_dir: dir.path().to_owned(), ..Config::default() };
+        let args = Args { join: "join.json".into(), keep_join: false };
+        let fail = enroll(&args, &config, Format::Table).expect_err("held");
+        assert!(fail.text.starts_with("another agent uses "), "{fail}");
+    }
 }

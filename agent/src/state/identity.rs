@@ -43,6 +43,9 @@ pub struct Stored {
     /// The machine it was made on; empty until the first look at it.
     #[serde(default)]
     pub machine: Fingerprint,
+    /// Of the next identity: the collector may have seen it, and then takes the one before for a copy.
+    #[serde(default)]
+    pub shown: bool,
 }
 
 /// An identity that can be shown: certificate and key.
@@ -160,9 +163,17 @@ impl Vault {
     /// # Errors
     /// It could not be written; the current identity is untouched.
     pub fn store_next(&self, stored: &Stored) -> Result<(), FileError> {
-        let reserve = self.reserve();
-        reserve.write(|| files::replace(&self.path("next-cert.pem"), stored.granted.certificate.as_bytes()))?;
-        reserve.write(|| files::replace(&self.path("next.json"), &json(stored)))
+        let certificate = stored.granted.certificate.as_bytes();
+        self.reserve().write(|| files::replace(&self.path("next-cert.pem"), certificate))?;
+        self.update_next(stored)
+    }
+
+    /// Writes what is known of the next identity.
+    ///
+    /// # Errors
+    /// It could not be written; what was known before stays.
+    pub fn update_next(&self, stored: &Stored) -> Result<(), FileError> {
+        self.reserve().write(|| files::replace(&self.path("next.json"), &json(stored)))
     }
 
     /// The room that is kept for the next identity.
@@ -256,7 +267,7 @@ mod tests {
             agent_url: "https://a".into(),
             enroll_url: "https://b".into(),
         };
-        Stored { granted, granted_at: At(0), renew_at: At(1), machine: Fingerprint::default() }
+        Stored { granted, granted_at: At(0), renew_at: At(1), machine: Fingerprint::default(), shown: false }
     }
 
     #[test]

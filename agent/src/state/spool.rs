@@ -10,6 +10,7 @@
 pub mod fold;
 pub mod frame;
 
+use crate::log;
 use crate::state::files::FileError;
 use frame::{Decoded, Frame};
 use shared::checkin::Record;
@@ -60,6 +61,8 @@ pub struct Spool {
     memory: Vec<InMemory>,
     /// Bytes that were cut off when the spool was opened.
     cut_bytes: u64,
+    /// Records that could not be read since this was last asked.
+    lost: u64,
 }
 
 impl Spool {
@@ -77,7 +80,7 @@ impl Spool {
             file.set_len(end).and_then(|()| file.sync_all()).map_err(FileError::of(path, "cut"))?;
         }
         let path = path.to_owned();
-        let mut spool = Spool { path, file, frames, end, quota, memory: Vec::new(), cut_bytes: length - end };
+        let mut spool = Spool { path, file, frames, end, quota, memory: Vec::new(), cut_bytes: length - end, lost: 0 };
         spool.acknowledge(acknowledged);
         Ok(spool)
     }
@@ -186,21 +189,43 @@ impl Spool {
     }
 
     /// The next records to send, oldest first: at most `records` and about `bytes` of JSON, at least one.
-    /// A second record in memory waits until the first is acknowledged, for it still grows.
-    ///
-    /// # Errors
-    /// The file cannot be read, or is not what was written to it.
-    pub fn batch(&self, records: usize, bytes: u64) -> Result<Vec<Record>, FileError> {
-        let (mut batch, mut total) = (Vec::new(), 0);
-        for frame in self.frames.iter().filter(|frame| !frame.aside) {
+    /// A second record in memory waits until the first is acknowledged, for it still grows. A record that cannot be
+    /// read is lost with all that follow it on disk, as it is when the spool is opened: see [`Spool::take_lost`].
+    pub fn batch(&mut self, records: usize, bytes: u64) -> Vec<Record> {
+        let (mut batch, mut total, mut damaged) = (Vec::new(), 0, None);
+        for (at, frame) in self.frames.iter().enumerate().filter(|(_, frame)| !frame.aside) {
             total += frame.bytes;
             if batch.len() >= records || (total > bytes && !batch.is_empty()) {
-                return Ok(batch);
+                return batch;
             }
-            batch.push(self.read(frame)?);
+            match self.read(frame) {
+                Ok(record) => batch.push(record),
+                Err(error) => {
+                    log::warn(&error.to_string());
+                    damaged = Some(at);
+                    break;
+                }
+            }
+        }
+        if let Some(at) = damaged {
+            self.cut(at);
         }
         batch.extend(self.memory.first().filter(|_| batch.is_empty()).map(|kept| kept.record.clone()));
-        Ok(batch)
+        batch
+    }
+
+    /// How many records were found to be unreadable, or behind one that was, since this was last asked.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Drops the frame at this place and those that follow it.
+    fn cut(&mut self, at: usize) {
+        let dropped = self.frames.split_off(at);
+        self.end = dropped.first().map_or(self.end, |first| first.offset);
+        self.lost += dropped.iter().filter(|frame| !frame.aside).count() as u64;
+        // If not even that works, the next append tries again, and opening cuts it for good.
+        let _ = self.file.set_len(self.end);
     }
 
     fn read(&self, frame: &Frame) -> Result<Record, FileError> {

@@ -179,17 +179,30 @@ impl Stream {
             }
             let gap = self.untold.take();
             let record = Record { seq, at, root: changes.root, sections: changes.parts, gap };
-            if let Kept::InMemory(error) = self.spool.append(record, urgent, self.position.sent) {
-                log::warn(&format!("{error}; the newest state waits in memory"));
-            }
-            self.position.made = seq;
-            self.save_position();
+            let on_disk = self.append(record, urgent);
             made += 1;
             if !changes.more {
                 break;
             }
+            if !on_disk {
+                // Memory holds two records and folds the rest, and what was cut for being too large for a record
+                // is too large when it is folded. The rest comes when this has gone: all is looked at again.
+                self.sync.want(&["*".to_owned()]);
+                break;
+            }
         }
         made
+    }
+
+    /// Puts the next record into the spool; whether it is on disk.
+    fn append(&mut self, record: Record, urgent: bool) -> bool {
+        self.position.made = record.seq;
+        let kept = self.spool.append(record, urgent, self.position.sent);
+        if let Kept::InMemory(error) = &kept {
+            log::warn(&format!("{error}; the newest state waits in memory"));
+        }
+        self.save_position();
+        matches!(kept, Kept::OnDisk)
     }
 
     fn save_position(&mut self) {
@@ -200,12 +213,21 @@ impl Stream {
         }
     }
 
-    /// The next check-in: the oldest records that wait. Once it is returned it may have been sent.
+    /// The next check-in: the oldest records that wait. Once it is returned it may have been sent. Records that
+    /// turn out to be unreadable are told as missing in one of their own, at once, so that they are counted once.
     ///
     /// # Errors
-    /// The spool cannot be read or the position not be written: nothing may be sent.
-    pub fn check_in(&mut self, records: usize, bytes: u64) -> Result<CheckIn, FileError> {
-        let batch = self.spool.batch(records, bytes)?;
+    /// The position could not be written: nothing may be sent.
+    pub fn check_in(&mut self, records: usize, bytes: u64, now: At) -> Result<CheckIn, FileError> {
+        let mut batch = self.spool.batch(records, bytes);
+        let lost = self.spool.take_lost();
+        if lost > 0 {
+            log::warn(&format!("spool: {lost} records are lost; the next one says so"));
+            self.is_missing(Gap { records: lost, from: now, to: now, reason: "damaged".into() });
+            let (seq, gap) = (self.position.made.saturating_add(1), self.untold.take());
+            self.append(Record { seq, at: now, root: self.sync.root(), sections: Vec::new(), gap }, false);
+            batch = self.spool.batch(records, bytes);
+        }
         let last = batch.last().map_or(0, |record| record.seq);
         if last > self.position.sent || self.behind {
             let position = Position { sent: last.max(self.position.sent), ..self.position };

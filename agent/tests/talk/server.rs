@@ -46,6 +46,8 @@ pub enum Mood {
     Says(u16),
     /// Renewals are signed and their answer is lost.
     LosesRenewals,
+    /// Check-ins are taken and their answer is lost.
+    LosesAnswers,
     /// Certificates from this generation on are refused.
     Bans(u64),
     /// Check-ins with certificates before this generation are told that theirs has ended, as on a resumed session.
@@ -70,6 +72,12 @@ pub struct State {
     pub life_s: i64,
     pub settings: Settings,
     pub generations: BTreeMap<Vec<u8>, u64>,
+    /// The highest generation that was let in: whoever shows an earlier one is a copy.
+    pub newest: u64,
+    /// How often a copy came.
+    pub forks: usize,
+    /// The generations from which agents recovered.
+    pub recovered: Vec<u64>,
     keys: Vec<Vec<u8>>,
     agent_ca: CertifiedIssuer<'static, KeyPair>,
     server_ca: String,
@@ -125,6 +133,9 @@ impl Server {
             life_s: 7 * DAY_S,
             settings,
             generations: BTreeMap::new(),
+            newest: 0,
+            forks: 0,
+            recovered: Vec::new(),
             keys: Vec::new(),
             agent_ca,
             server_ca,
@@ -215,11 +226,18 @@ impl Server {
         let generation = peer.and_then(|peer| state.generations.get(peer.as_ref()).copied()).unwrap_or(0);
         match (path, state.mood) {
             (_, Mood::Down) => None,
-            ("/v1/checkin", Mood::Says(status)) => Some((status, r#"{"title":"as told"}"#.into())),
             ("/v1/checkin", Mood::Ends(before)) if generation < before => {
                 Some((401, r#"{"title":"it has ended"}"#.into()))
             }
             (_, Mood::Bans(from)) if generation >= from => Some((403, r#"{"title":"banned"}"#.into())),
+            ("/v1/checkin" | "/v1/renew" | "/v1/settings", _) if !state.admit(generation) => {
+                Some((403, r#"{"title":"superseded"}"#.into()))
+            }
+            ("/v1/checkin", Mood::Says(status)) => Some((status, r#"{"title":"as told"}"#.into())),
+            ("/v1/checkin", Mood::LosesAnswers) => {
+                state.check_in(body, packed, generation);
+                None
+            }
             ("/v1/enroll", Mood::Approves) => {
                 state.mood = Mood::Good;
                 let pending = Pending { agent: AGENT.parse().expect("an id"), fingerprint: "f".into(), retry_s: 1 };
@@ -266,6 +284,14 @@ fn records(body: &[u8], packed: bool) -> Vec<u64> {
 }
 
 impl State {
+    /// Lets a certificate in unless a later one was let in before.
+    fn admit(&mut self, generation: u64) -> bool {
+        let good = generation >= self.newest;
+        self.newest = self.newest.max(generation);
+        self.forks += usize::from(!good);
+        good
+    }
+
     fn check_in(&mut self, body: &[u8], packed: bool, generation: u64) -> String {
         let check_in = parsed(body, packed);
         let mut answer = self.collector.check_in(1, check_in.root, check_in.seq, &check_in.records);
@@ -287,6 +313,7 @@ impl State {
         let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms.all;
         let signed = algorithms.iter().any(|algorithm| algorithm.verify_signature(old, &text, &signature).is_ok());
         assert!(signed, "not signed by the old key");
+        self.recovered.push(recover.generation);
         self.grant(&recover.csr)
     }
 

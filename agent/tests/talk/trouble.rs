@@ -91,6 +91,84 @@ fn a_broken_network_costs_no_grant() {
     });
 }
 
+/// The collector lets go of a certificate at the first sight of the next one: whoever shows it then is a copy.
+#[test]
+fn a_lost_answer_to_a_renewed_certificate_makes_no_copy() {
+    for restart in [false, true] {
+        run(async {
+            let scene = Scene::new().await;
+            let mut agent = scene.agent();
+            scene.server.0.borrow_mut().ahead_s = 5 * 86_400;
+            agent.check_in(ALL).await;
+            for mood in [Mood::LosesAnswers, Mood::Says(500), Mood::Down] {
+                scene.is(mood);
+                scene.version(&format!("{mood:?}"));
+                agent.check_in(CONTACT).await;
+                assert!(agent.status().trouble.is_some());
+                if restart {
+                    drop(agent);
+                    agent = scene.agent();
+                }
+            }
+            scene.is(Mood::Good);
+            agent.check_in(CONTACT).await;
+            assert_eq!((agent.status().trouble.as_deref(), generation(&scene)), (None, 2));
+            assert_eq!(scene.server.0.borrow().forks, 0);
+            scene.assert_in_step();
+        });
+    }
+}
+
+#[test]
+fn a_post_that_is_broken_off_may_have_been_seen() {
+    run(async {
+        let scene = Scene::new().await;
+        let mut agent = scene.agent();
+        scene.server.0.borrow_mut().ahead_s = 5 * 86_400;
+        agent.check_in(ALL).await;
+        // The collector runs on this thread: it cannot answer in between.
+        let ended = tokio::time::timeout(Duration::ZERO, agent.check_in(CONTACT)).await;
+        assert!(ended.is_err());
+        drop(agent);
+        // Nobody is there now; that does not make the one before the right one.
+        scene.edit("next.json", |next| next["agent_url"] = "https://localhost:1".into());
+        let (mut agent, before) = (scene.agent(), scene.posts());
+        agent.check_in(CONTACT).await;
+        assert!(agent.status().trouble.is_some() && there(&scene, "next.json"));
+        assert_eq!(scene.posts(), before);
+    });
+}
+
+#[test]
+fn a_renewed_certificate_that_ended_unanswered_is_recovered_from() {
+    run(async {
+        let scene = Scene::new().await;
+        let mut agent = scene.agent();
+        scene.server.0.borrow_mut().ahead_s = 5 * 86_400;
+        agent.check_in(ALL).await;
+        scene.is(Mood::LosesAnswers);
+        agent.check_in(CONTACT).await;
+        scene.is(Mood::Ends(3));
+        agent.check_in(CONTACT).await;
+        assert_eq!((agent.status().trouble.as_deref(), generation(&scene)), (None, 3));
+        let state = scene.server.0.borrow();
+        assert_eq!((state.forks, &state.recovered[..]), (0, &[2][..]));
+    });
+}
+
+#[test]
+fn a_goodbye_with_a_renewed_certificate_puts_it_in_use() {
+    run(async {
+        let scene = Scene::new().await;
+        let mut agent = scene.agent();
+        scene.server.0.borrow_mut().ahead_s = 5 * 86_400;
+        agent.check_in(ALL).await;
+        agent.say_goodbye(Goodbye::Stop).await;
+        assert_eq!(generation(&scene), 2);
+        assert!(!there(&scene, "next.json"));
+    });
+}
+
 /// The server's certificate lives for 30 days, the agent's for 7.
 #[test]
 fn a_collector_whose_clock_was_wrong_is_trusted_again() {

@@ -38,8 +38,15 @@ fn filled(path: &Path, quota: Quota, seqs: std::ops::RangeInclusive<u64>) -> Spo
     spool
 }
 
-fn seqs(spool: &Spool) -> Vec<u64> {
-    spool.batch(usize::MAX, u64::MAX).expect("read").iter().map(|record| record.seq).collect()
+impl Spool {
+    /// A file that cannot be written stands for a full disk.
+    pub(crate) fn is_read_only(&mut self, path: &Path) {
+        self.file = File::open(path).expect("read only");
+    }
+}
+
+fn seqs(spool: &mut Spool) -> Vec<u64> {
+    spool.batch(usize::MAX, u64::MAX).iter().map(|record| record.seq).collect()
 }
 
 #[test]
@@ -48,9 +55,9 @@ fn records_survive_a_restart_in_order_until_they_are_acknowledged() {
     let path = dir.path().join("spool");
     drop(filled(&path, QUOTA, 1..=5));
     let mut spool = Spool::open(&path, QUOTA, 2).expect("opened");
-    assert_eq!(spool.batch(2, u64::MAX).expect("read"), [record(3), record(4)]);
+    assert_eq!(spool.batch(2, u64::MAX), [record(3), record(4)]);
     spool.acknowledge(4);
-    assert_eq!(seqs(&spool), [5]);
+    assert_eq!(seqs(&mut spool), [5]);
     spool.acknowledge(5);
     assert_eq!((spool.file_bytes(), spool.is_empty()), (0, true));
 }
@@ -60,7 +67,7 @@ fn a_record_set_aside_stays_aside_after_a_restart() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("spool");
     filled(&path, QUOTA, 1..=3).set_aside(1).expect("marked");
-    assert_eq!(seqs(&Spool::open(&path, QUOTA, 0).expect("opened")), [2, 3]);
+    assert_eq!(seqs(&mut Spool::open(&path, QUOTA, 0).expect("opened")), [2, 3]);
 }
 
 #[test]
@@ -72,7 +79,7 @@ fn over_quota_old_records_are_folded_and_the_newest_state_stays() {
         spool.append(record(seq), seq == 7, 2);
         assert!(spool.len() <= 20);
     }
-    let records = spool.batch(usize::MAX, u64::MAX).expect("read");
+    let records = spool.batch(usize::MAX, u64::MAX);
     assert_eq!(records[..2], [record(1), record(2)]);
     assert!(records.iter().any(|record| record.seq == 7));
     let missing: u64 = records.iter().filter_map(|record| record.gap.as_ref()).map(|gap| gap.records).sum();
@@ -95,7 +102,7 @@ fn over_quota_by_bytes_the_oldest_are_dropped_when_folding_does_not_help() {
         assert!(matches!(spool.append(record, true, 0), Kept::OnDisk));
         assert!(spool.file_bytes() <= quota.bytes / 2);
     }
-    let records = spool.batch(usize::MAX, u64::MAX).expect("read");
+    let records = spool.batch(usize::MAX, u64::MAX);
     let missing: u64 = records.iter().filter_map(|record| record.gap.as_ref()).map(|gap| gap.records).sum();
     assert_eq!(missing + records.len() as u64, 60);
     assert_eq!(records.last().map(|record| record.seq), Some(60));
@@ -106,24 +113,23 @@ fn without_a_disk_the_newest_state_waits_in_memory() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("spool");
     let mut spool = filled(&path, QUOTA, 1..=2);
-    // A file that cannot be written stands for a full disk.
-    spool.file = File::open(&path).expect("read only");
+    spool.is_read_only(&path);
     for seq in 3..=6 {
         assert!(matches!(spool.append(record(seq), false, 3), Kept::InMemory(_)));
     }
     // Three was sent; four to six are folded.
-    assert_eq!((spool.len(), seqs(&spool)), (4, vec![1, 2]));
+    assert_eq!((spool.len(), seqs(&mut spool)), (4, vec![1, 2]));
     spool.acknowledge(2);
-    assert_eq!(spool.batch(9, u64::MAX).expect("read"), [record(3)]);
+    assert_eq!(spool.batch(9, u64::MAX), [record(3)]);
     spool.acknowledge(3);
-    let [last] = &spool.batch(9, u64::MAX).expect("read")[..] else { panic!("one") };
+    let [last] = &spool.batch(9, u64::MAX)[..] else { panic!("one") };
     let gap = Gap { records: 2, from: At::from_secs(4), to: At::from_secs(5), reason: "disk_full".into() };
     assert_eq!((last.seq, last.gap.as_ref()), (6, Some(&gap)));
     assert!(matches!(last.sections[0].rows(), Rows::Delta { put, .. } if put.len() == 3));
     // The disk works again.
     spool.file = OpenOptions::new().read(true).write(true).open(&path).expect("opened");
     assert!(matches!(spool.append(record(7), false, 3), Kept::OnDisk));
-    assert_eq!(seqs(&Spool::open(&path, QUOTA, 3).expect("opened")), [6, 7]);
+    assert_eq!(seqs(&mut Spool::open(&path, QUOTA, 3).expect("opened")), [6, 7]);
 }
 
 /// Damages the payload of a record on disk, which is found when it is read.
@@ -173,10 +179,10 @@ proptest! {
         std::fs::write(&path, &bytes).expect("damaged");
         let kept = ends.iter().filter(|end| **end <= whole as u64).count() as u64;
         let mut spool = Spool::open(&path, QUOTA, 0).expect("opened");
-        let found = seqs(&spool);
+        let found = seqs(&mut spool);
         let undamaged: Vec<u64> = (1..=kept).collect();
         prop_assert!(found.starts_with(&undamaged), "{:?} of {:?}", found, undamaged);
         prop_assert!(matches!(spool.append(record(9), false, 0), Kept::OnDisk));
-        prop_assert_eq!(seqs(&spool).last().copied(), Some(9));
+        prop_assert_eq!(seqs(&mut spool).last().copied(), Some(9));
     }
 }
