@@ -112,7 +112,8 @@ impl Desk<'_> {
         }
     }
 
-    /// Counts a repeat: no event and no comment, unless it got worse.
+    /// Counts a repeat: no event, no comment and no new revision, unless it got worse. So whoever edits the ticket
+    /// while the machine reports edits what they saw.
     pub(super) fn count(&mut self, ticket: &Ticket, last: At, urgency: u8) {
         let mut new = ticket.clone();
         new.count += 1;
@@ -121,7 +122,14 @@ impl Desk<'_> {
             new.urgency = new.urgency.min(urgency);
             new.priority = priority(new.impact, new.urgency);
         }
-        self.write(&OPENS, ticket, new, "");
+        let id = ticket.id;
+        let written = self.decision.rows.iter().any(|row| matches!(row, Row::Ticket(kept) if kept.id == id));
+        if written || new.urgency != ticket.urgency {
+            return self.write(&OPENS, ticket, new, "");
+        }
+        self.decision.rows.retain(|row| !matches!(row, Row::Counted { ticket, .. } if *ticket == id));
+        self.decision.keep(Row::Counted { ticket: id, count: new.count, last_seen: last });
+        self.tickets.insert(id, new);
     }
 
     /// Whether what comes back now belongs to this incident rather than to a new one.
@@ -177,7 +185,11 @@ impl Desk<'_> {
 
     fn keep(&mut self, mut ticket: Ticket) {
         let id = ticket.id;
-        self.decision.rows.retain(|row| !matches!(row, Row::Ticket(kept) if kept.id == id));
+        self.decision.rows.retain(|row| match row {
+            Row::Ticket(kept) => kept.id != id,
+            Row::Counted { ticket, .. } => *ticket != id,
+            _ => true,
+        });
         ticket.rev = self.known.tickets.get(&id).map_or(1, |before| before.rev + 1);
         self.decision.keep(Row::Ticket(Box::new(ticket.clone())));
         match self.tickets.entry(id) {

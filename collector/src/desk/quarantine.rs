@@ -53,7 +53,8 @@ pub fn follow(custody: &Custody, known: &Known, context: &mut Context, decision:
     }
 }
 
-fn fingerprint(agent: AgentId) -> String {
+/// By what the incident of an agent's quarantine is found again.
+pub fn fingerprint(agent: AgentId) -> String {
     format!("{agent}:{RULE}")
 }
 

@@ -12,7 +12,7 @@ use super::{rest, snapshot};
 use crate::event::{Actor, Event, Subject};
 use crate::register::health;
 use crate::register::model::{Asset, Fault, FaultState, Lifecycle, Step};
-use crate::work::{Context, Decision, Known, Needs, Refusal, Reply, Row};
+use crate::work::{Context, Decision, Known, Needs, Policy, Refusal, Reply, Row};
 use shared::id::{AssetId, TicketId};
 use std::collections::BTreeMap;
 
@@ -23,6 +23,8 @@ const AUTO: &str = "auto_incident";
 /// The rule, and what follows the asset in the fingerprint, of the one incident that stands for all
 /// faults beyond the bound.
 const OVERFLOW: &str = "incident_overflow";
+/// Seconds over which the incidents of a day are counted.
+const DAY_S: i64 = 86_400;
 
 /// Faults of one asset, and the incidents of its faults.
 struct Triage<'a> {
@@ -34,11 +36,38 @@ struct Triage<'a> {
 /// Keeps each fault's row (with the incident opened for it) until it has passed, tells that it holds or has
 /// passed, and adds to `decision` what follows from that.
 pub fn triage(asset: &Asset, steps: Vec<Step>, known: &Known, context: &mut Context, decision: &mut Decision) {
-    let of_asset = |ticket: &&Ticket| {
-        ticket.fingerprint.as_deref().is_some_and(|fingerprint| belongs(fingerprint, asset.id))
-            || known.faults.values().any(|fault| fault.asset == asset.id && fault.ticket == Some(ticket.id))
-    };
-    let tickets = known.tickets.values().filter(of_asset).map(|ticket| (ticket.id, ticket.clone())).collect();
+    let tickets = by_asset(known).remove(&asset.id).unwrap_or_default();
+    follow(asset, steps, tickets, known, context, decision);
+}
+
+/// Tickets that rules opened.
+type Tickets = BTreeMap<TicketId, Ticket>;
+
+/// Which tickets are of the faults of which asset: their fingerprints begin with its id, or a fault has them.
+fn by_asset(known: &Known) -> BTreeMap<AssetId, Tickets> {
+    let mut all: BTreeMap<AssetId, Tickets> = BTreeMap::new();
+    for ticket in known.tickets.values() {
+        let asset = ticket.fingerprint.as_deref().and_then(|fingerprint| fingerprint.split_once(':')?.0.parse().ok());
+        if let Some(asset) = asset {
+            all.entry(asset).or_default().insert(ticket.id, ticket.clone());
+        }
+    }
+    for fault in known.faults.values() {
+        if let Some(ticket) = fault.ticket.and_then(|id| known.tickets.get(&id)) {
+            all.entry(fault.asset).or_default().insert(ticket.id, ticket.clone());
+        }
+    }
+    all
+}
+
+fn follow(
+    asset: &Asset,
+    steps: Vec<Step>,
+    tickets: Tickets,
+    known: &Known,
+    context: &mut Context,
+    decision: &mut Decision,
+) {
     let about = vec![Subject::Asset(asset.id)];
     let mut triage = Triage { asset, desk: Desk { known, context, decision, about, tickets } };
     for step in steps {
@@ -82,7 +111,7 @@ impl Triage<'_> {
             self.tell_raised(fault);
         } else {
             let id = self.fresh();
-            let room = self.open_count() < self.desk.context.policy.open_incidents;
+            let room = self.has_room();
             fault.ticket = Some(id).filter(|_| room);
             self.tell_raised(fault);
             if room { self.open(id, fault, latest) } else { self.overflow(fault) }
@@ -95,14 +124,22 @@ impl Triage<'_> {
         match ticket {
             Some(ticket) if is_open(&ticket) => self.desk.count(&ticket, fault.last, urgency(fault.severity)),
             Some(_) => {}
-            None if fault.ticket.is_some() || self.suppressed() => {}
-            None if self.open_count() < self.desk.context.policy.open_incidents => {
-                let id = self.fresh();
-                fault.ticket = Some(id);
-                let latest = self.desk.latest(&fault.fingerprint);
-                self.open(id, fault, latest);
-            }
-            None => {}
+            None if fault.ticket.is_some() => {}
+            None => self.attach(fault),
+        }
+    }
+
+    /// A fault that held and had no incident: the open one of its fingerprint is its own, and else it gets a new
+    /// one if it may.
+    fn attach(&mut self, fault: &mut Fault) {
+        let latest = self.desk.latest(&fault.fingerprint);
+        if let Some(ticket) = latest.clone().filter(is_open) {
+            fault.ticket = Some(ticket.id);
+            self.desk.count(&ticket, fault.last, urgency(fault.severity));
+        } else if !self.suppressed() && self.has_room() {
+            let id = self.fresh();
+            fault.ticket = Some(id);
+            self.open(id, fault, latest);
         }
     }
 
@@ -145,12 +182,13 @@ impl Triage<'_> {
             return self.desk.count(&ticket, fault.last, urgency(fault.severity));
         }
         let id = self.fresh();
-        let most = self.desk.context.policy.open_incidents;
+        let Policy { open_incidents: most, day_incidents: day, .. } = self.desk.context.policy;
         let cause = Cause {
-            title: format!("More faults than {most} incidents on {}", self.asset.title()),
+            title: format!("More faults than incidents on {}", self.asset.title()),
             description: format!(
-                "{most} automatic incidents of this asset are open. Further faults are in its timeline and counted \
-                 here; each gets its own incident when one of the others is closed and the fault still holds."
+                "{most} automatic incidents of this asset are open, or {day} were opened within 24 hours. Further \
+                 faults are in its timeline and counted here; each gets its own incident when there is room for \
+                 one and the fault still holds."
             ),
             ..self.cause(fault, OVERFLOW, fingerprint)
         };
@@ -172,9 +210,13 @@ impl Triage<'_> {
         }
     }
 
-    fn open_count(&self) -> usize {
-        let counted = |ticket: &&Ticket| is_open(ticket) && ticket.rule.as_deref() == Some(AUTO);
-        self.desk.tickets.values().filter(counted).count()
+    /// Whether a fault may have an incident of its own: only so many are open, and only so many are opened a day.
+    fn has_room(&self) -> bool {
+        let Context { policy, now, .. } = &self.desk.context;
+        let own = || self.desk.tickets.values().filter(|ticket| ticket.rule.as_deref() == Some(AUTO));
+        let open = own().filter(|ticket| is_open(ticket)).count();
+        let today = own().filter(|ticket| now.secs_since(ticket.opened) < DAY_S).count();
+        open < policy.open_incidents && today < policy.day_incidents
     }
 
     /// Whether a fault of the asset makes no ticket now: nobody uses it, or a change is being made to it.
@@ -210,18 +252,15 @@ pub fn tick(known: &Known, context: &mut Context) -> Result<Decision, Refusal> {
             steps.entry(fault.asset).or_default().push(step);
         }
     }
+    let mut tickets = by_asset(known);
     for (asset, steps) in steps {
         if let Some(asset) = known.assets.get(&asset) {
-            triage(asset, steps, known, context, &mut decision);
+            let tickets = tickets.remove(&asset.id).unwrap_or_default();
+            follow(asset, steps, tickets, known, context, &mut decision);
         }
     }
     rest::tick(known, context, &mut decision);
     Ok(decision)
-}
-
-/// Whether a fingerprint is of this asset: it begins with its id.
-fn belongs(fingerprint: &str, asset: AssetId) -> bool {
-    fingerprint.strip_prefix(&asset.to_string()).is_some_and(|rest| rest.starts_with(':'))
 }
 
 #[cfg(test)]

@@ -79,30 +79,34 @@ pub fn steps(
         };
         out.extend(step.or_else(|| untold(fault).filter(|_| !unclear)));
     }
+    let mut left = FAULT_EVENTS;
+    pace(&mut out, &mut left);
+    // A fault that has passed and whose turn to be told has not come still takes its place.
     let over = out.iter().filter(|step| step.fault.state == FaultState::Cleared).count();
     let room = FAULTS.saturating_sub(faults.len() - over);
     let fresh = readings.into_iter().filter_map(|(print, reading)| first(asset, print, &reading, now));
-    out.extend(fresh.take(room));
-    paced(out)
+    let mut fresh: Vec<Step> = fresh.take(room).collect();
+    pace(&mut fresh, &mut left);
+    out.append(&mut fresh);
+    out
 }
 
-/// At most [`FAULT_EVENTS`] faults begin or cease to hold; the others wait for the next report.
-fn paced(steps: Vec<Step>) -> Vec<Step> {
-    let mut left = FAULT_EVENTS;
-    let wait = |mut step: Step| {
+/// At most so many faults cease or begin to hold, those that cease first; the others wait for the next report.
+fn pace(steps: &mut [Step], left: &mut usize) {
+    let clears = |step: &Step| step.fault.state == FaultState::Cleared;
+    let (over, others): (Vec<&mut Step>, Vec<&mut Step>) = steps.iter_mut().partition(|step| clears(step));
+    for step in over.into_iter().chain(others) {
         let held = matches!(step.was, Some(FaultState::Raised | FaultState::Passing));
         let told = match step.fault.state {
             FaultState::Raised => !held,
             FaultState::Cleared => held,
             FaultState::Pending | FaultState::Passing => false,
         };
-        if told && left == 0 {
+        if told && *left == 0 {
             step.fault.state = if held { FaultState::Passing } else { FaultState::Pending };
         }
-        left = left.saturating_sub(usize::from(told));
-        step
-    };
-    steps.into_iter().map(wait).collect()
+        *left = left.saturating_sub(usize::from(told));
+    }
 }
 
 /// A fault that holds and has no incident.
@@ -117,7 +121,9 @@ pub fn beat(faults: &BTreeMap<String, Fault>, failed: &BTreeSet<&str>, now: Now<
         .values()
         .filter(|fault| !failed.contains(section_of(&fault.check)))
         .filter_map(|fault| unchanged(fault, now).or_else(|| untold(fault)));
-    paced(told.collect())
+    let mut steps: Vec<Step> = told.collect();
+    pace(&mut steps, &mut { FAULT_EVENTS });
+    steps
 }
 
 /// Whether what is told in these sections may raise a fault at once, or be the first sign of one.

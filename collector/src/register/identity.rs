@@ -159,7 +159,7 @@ pub fn newcomer(told: &[Evidence], agent: &Agent, known: &Known, interval_s: i64
         .collect();
     let mut blocked = None;
     if let [line] = fits.as_slice() {
-        match candidate(line).map_or(Err("it is not there".to_owned()), |one| is_free(one, known, interval_s, now)) {
+        match candidate(line).map_or(Err("it is not there".to_owned()), |one| is_free(one, interval_s, now)) {
             Ok(free) => {
                 return Newcomer::Is { asset: line.asset, score: line.score, why: format!("{}; {free}", line.why) };
             }
@@ -199,21 +199,15 @@ fn name(asset: AssetId, known: &Known) -> &str {
     candidate.map_or("an asset", |candidate| candidate.asset.title())
 }
 
-/// Whether a person may have split this agent from the asset: then it never takes it back by itself. Assets
-/// without an agent come from splits alone.
+/// Whether a person may have split this agent from the asset: then it never takes it back by itself, whoever
+/// speaks for the asset by now.
 fn is_parted(agent: &Agent, candidate: &Candidate) -> bool {
-    match &candidate.agent {
-        Some((other, _)) => other.id == agent.id,
-        None => agent.is_split(),
-    }
+    agent.is_split() || candidate.agent.as_ref().is_some_and(|(other, _)| other.id == agent.id)
 }
 
 /// Whether another agent may take this asset over, and why.
-fn is_free(candidate: &Candidate, known: &Known, interval_s: i64, now: At) -> Result<String, String> {
+fn is_free(candidate: &Candidate, interval_s: i64, now: At) -> Result<String, String> {
     let Some((agent, heard)) = &candidate.agent else { return Ok("no agent speaks for it".into()) };
-    if known.agent.as_ref().is_some_and(|this| this.id == agent.id) {
-        return Err("a person decided that this agent's machine is another one".into());
-    }
     let silent_s = now.secs_since(heard.unwrap_or(agent.enrolled));
     match agent.state {
         AgentState::Revoked => Ok("its agent was revoked".to_owned()),

@@ -117,10 +117,12 @@ fn after(part: &Part, head: Option<&Section>, digest: Digest, rows: u64, now: At
 
 fn failed(part: &Part, head: Option<&Section>, known: &Known, now: At) -> Outcome {
     let (digest, rows) = head.map_or((Digest::default(), 0), |head| (head.digest, head.rows));
-    // An agent that was asked for a section which fails now sends the rows that it saw last.
+    // An agent that was asked for a section which fails now sends the rows that it saw last. A big drop among
+    // them waits until the section can be read again and confirms it.
     if matches!(part.rows(), Rows::Whole([_, ..]))
         && part.digest != digest
         && let Some(change) = change(part, head, known)
+        && !is_big(part, &change)
     {
         let rows = change.counts().1;
         return Outcome::Rows(after(part, head, part.digest, rows, now), change);
@@ -153,16 +155,21 @@ fn is_empty(digest: Digest) -> bool {
 
 fn seen(part: &Part, head: Option<&Section>, known: &Known, now: At) -> Outcome {
     let Some(change) = change(part, head, known) else { return Outcome::Wanted };
-    let (before, left, gone) = change.counts();
-    let exempt = health::is_section(&part.section) || part.section == evidence::SECTION;
-    let big = before >= DROP_ROWS && gone * 2 > before && !exempt;
+    let (before, left, _) = change.counts();
     match head {
-        Some(head) if big && (head.held.is_none() || head.state == State::Failed) => {
+        Some(head) if is_big(part, &change) && (head.held.is_none() || head.state == State::Failed) => {
             let held = Section { state: State::Seen, held: Some(part.digest), ..head.clone() };
             Outcome::Held(held, before, left)
         }
         _ => Outcome::Rows(after(part, head, part.digest, left, now), change),
     }
+}
+
+/// Whether so many rows would go that it is rather a mistake of the probe.
+fn is_big(part: &Part, change: &Change) -> bool {
+    let (before, _, gone) = change.counts();
+    let exempt = health::is_section(&part.section) || part.section == evidence::SECTION;
+    before >= DROP_ROWS && gone * 2 > before && !exempt
 }
 
 /// What the part makes of the rows, if all of it is as it says.

@@ -194,6 +194,7 @@ impl World {
                 Row::Agent(agent) => agent.id.to_string(),
                 Row::Asset(asset) => asset.id.to_string(),
                 Row::Ticket(ticket) => ticket.id.to_string(),
+                Row::Counted { ticket, .. } => ticket.to_string(),
                 Row::JoinToken(token) => token.id.to_string(),
                 Row::ApiToken(token) => token.id.to_string(),
                 _ => continue,
@@ -243,6 +244,10 @@ impl World {
             Row::Fault(fault) => drop(self.faults.insert(fault.fingerprint.clone(), fault)),
             Row::DropFault { fingerprint, .. } => drop(self.faults.remove(&fingerprint)),
             Row::Ticket(ticket) => drop(self.tickets.insert(ticket.id, *ticket)),
+            Row::Counted { ticket, count, last_seen } => {
+                let ticket = self.tickets.get_mut(&ticket).expect("a ticket");
+                (ticket.count, ticket.last_seen) = (count, Some(last_seen));
+            }
             Row::Comment(_) | Row::Once(_) | Row::ForgetOnce(_) => {}
             Row::Link(link) => drop(self.links.insert(link.id, link)),
             Row::Unlink(id) => drop(self.links.remove(&id)),

@@ -42,6 +42,7 @@ fn put(engine: &mut dyn Engine, dictionary: &mut Dictionary, row: &Row, now: At)
         Row::Fault(fault) => fault::put(engine, fault),
         Row::DropFault { fingerprint, .. } => fault::drop(engine, fingerprint),
         Row::Ticket(ticket) => desk::put_ticket(engine, ticket),
+        Row::Counted { ticket, count, last_seen } => desk::count_ticket(engine, *ticket, *count, *last_seen),
         Row::Comment(comment) => desk::put_comment(engine, comment),
         Row::Link(link) => desk::put_link(engine, link),
         Row::Unlink(id) => desk::unlink(engine, *id),

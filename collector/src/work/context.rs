@@ -62,6 +62,8 @@ pub struct Policy {
     pub thresholds: BTreeMap<String, (i64, i64)>,
     /// Automatic incidents per asset that may be open.
     pub open_incidents: usize,
+    /// Automatic incidents per asset that may be opened within 24 hours.
+    pub day_incidents: usize,
 }
 
 impl Default for Policy {
@@ -75,6 +77,7 @@ impl Default for Policy {
             reopen_s: 86_400,
             thresholds: BTreeMap::new(),
             open_incidents: 10,
+            day_incidents: 20,
         }
     }
 }

@@ -243,6 +243,8 @@ pub enum Row {
     DropFault { asset: AssetId, fingerprint: String },
     /// A ticket.
     Ticket(Box<Ticket>),
+    /// How often a ticket was told and when last, and nothing else of it: no new revision.
+    Counted { ticket: TicketId, count: u64, last_seen: At },
     /// A comment.
     Comment(Comment),
     /// A link.

@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::register::health::{FAULT_EVENTS, FAULTS};
 use crate::register::model::FaultState;
 use crate::register::testing::{Machine, World, laptop, reading};
-use crate::work::{Act, NewTicket, Reply};
+use crate::work::{Act, NewTicket, Reply, TicketEdit};
 use std::collections::BTreeMap;
 
 /// A laptop whose units are all well.
@@ -155,4 +155,64 @@ fn readings_without_end_raise_a_bounded_number_of_faults_a_bounded_number_at_a_t
         .collect();
     assert_eq!(told, [FAULT_EVENTS, FAULT_EVENTS, FAULT_EVENTS, FAULT_EVENTS, 0]);
     assert_eq!(world.faults.len(), 0);
+}
+
+#[test]
+fn names_that_change_with_every_report_do_not_pile_faults_up() {
+    let (mut world, mut machine) = started();
+    for reports in [2, 1] {
+        world.policy.fault_reports = reports;
+        for round in 0..6 {
+            let units = (0..FAULTS).map(|n| reading("failed_unit", &format!("{reports}-{round}-{n}"), 1));
+            machine.set("health_services", units);
+            for _ in 0..2 {
+                machine.check_in(&mut world).expect("taken");
+                beat(&mut world, &machine);
+                assert!(world.faults.len() <= FAULTS, "{} in round {round}", world.faults.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fault_that_was_raised_again_belongs_to_the_incident_that_a_person_took_up_again() {
+    let (mut world, mut machine) = started();
+    failed(&mut world, &mut machine, &["a.service"]);
+    beat(&mut world, &machine);
+    failed(&mut world, &mut machine, &[]);
+    beat(&mut world, &machine);
+    let ticket = incidents(&world)[0].clone();
+    assert_eq!((ticket.state.as_str(), world.faults.len()), ("resolved", 0));
+    world.later(2 * 86_400);
+    let change = implementing(&mut world, &machine);
+    failed(&mut world, &mut machine, &["a.service"]);
+    beat(&mut world, &machine);
+    assert_eq!(world.faults.values().map(|fault| (fault.state, fault.ticket)).next(), Some((FaultState::Raised, None)));
+    let edit = TicketEdit { assignee: Some(Some("kim".into())), ..TicketEdit::default() };
+    world.act(Act::EditTicket { ticket: ticket.id, rev: None, edit }).expect("assigned");
+    go(&mut world, &ticket, "in_progress", &[]);
+    go(&mut world, &change, "review", &[]);
+    go(&mut world, &change, "closed", &[("resolution_code", "successful"), ("resolution_text", "done")]);
+    beat(&mut world, &machine);
+    assert_eq!(incidents(&world).len(), 1);
+    assert_eq!(incidents(&world)[0].count, ticket.count + 1);
+    assert_eq!(world.faults.values().next().and_then(|fault| fault.ticket), Some(ticket.id));
+}
+
+#[test]
+fn a_person_edits_an_incident_while_its_machine_reports() {
+    let (mut world, mut machine) = started();
+    machine.set("health_memory", [reading("memory_pressure", "", 60)]);
+    machine.check_in(&mut world).expect("taken");
+    beat(&mut world, &machine);
+    let seen = incidents(&world)[0].clone();
+    world.later(60);
+    machine.set("health_memory", [reading("memory_pressure", "", 61)]);
+    machine.check_in(&mut world).expect("taken");
+    let now = incidents(&world)[0].clone();
+    assert_eq!((now.count, now.last_seen, now.rev), (seen.count + 1, Some(world.now), seen.rev));
+    assert_eq!(now.updated, seen.updated);
+    let edit = TicketEdit { assignee: Some(Some("kim".into())), ..TicketEdit::default() };
+    world.act(Act::EditTicket { ticket: seen.id, rev: Some(seen.rev), edit }).expect("nobody was faster");
+    assert_eq!(incidents(&world)[0].count, now.count);
 }

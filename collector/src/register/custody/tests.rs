@@ -119,3 +119,20 @@ fn an_asset_that_still_names_the_agent_is_not_its_own_rival() {
     machine.settle(&mut world);
     assert_ne!(world.asset_of(machine.agent), asset);
 }
+
+#[test]
+fn who_was_split_does_not_take_its_asset_back_from_another_agent_either() {
+    for how in [Resolution::Keep, Resolution::Reenroll] {
+        let mut world = World::new();
+        let (mut old, new, asset) = quarrel(&mut world);
+        resolve(&mut world, new.agent, how).expect("resolved");
+        if how == Resolution::Keep {
+            world.act(Act::Goodbye { agent: new.agent, why: Goodbye::Sleep }).expect("noted");
+        }
+        resolve(&mut world, old.agent, Resolution::Split).expect("split");
+        old.restart(2);
+        old.settle(&mut world);
+        assert_ne!(world.asset_of(old.agent), asset, "{how:?}");
+        assert_eq!(world.assets[&asset].agent, Some(new.agent), "{how:?}");
+    }
+}

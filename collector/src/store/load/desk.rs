@@ -2,12 +2,13 @@
 
 use super::Source;
 use crate::desk::model::{End, Kind, Link, Rel, Ticket};
+use crate::desk::quarantine;
 use crate::event::Subject;
 use crate::register::model::AgentState;
 use crate::store::cells::{Cells, all, one, select};
 use crate::store::engine::{Engine, Error, Query, Sql};
 use crate::store::read::any_of;
-use crate::store::table::desk::{link_columns, read_link, read_ticket, ticket, ticket_columns};
+use crate::store::table::desk::{link_columns, read_link, read_ticket, ticket, ticket_for_rules, ticket_head};
 use crate::store::table::{asset, fault};
 use crate::work::{Known, Needs, Resting, When};
 use shared::id::{AssetId, LinkId, TicketId};
@@ -18,8 +19,11 @@ use std::collections::BTreeSet;
 const WAITING_FAULTS: i64 = 256;
 /// Links of one kind of one thing that a rule gets to see, the newest.
 const LINKS: i64 = 200;
-/// Tickets of rules on one asset that a rule gets to see, beside the newest of each open fault.
-const RULE_TICKETS: i64 = 200;
+/// Tickets of rules on one thing that a rule gets to see, the open ones first, beside the newest of each open
+/// fault: more than admins may allow to be open.
+const RULE_TICKETS: i64 = 1_200;
+/// Seconds for which a ticket that is over counts among those that were opened lately.
+const LATELY_S: i64 = 86_400;
 /// Tickets that rest in one state that one tick looks at.
 const RESTING: i64 = 64;
 
@@ -37,13 +41,13 @@ pub fn asked(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> Resul
     for Resting { kind, state, seconds } in &needs.resting {
         let sql = Sql(concat!(
             "select ",
-            ticket_columns!(),
+            ticket_head!(),
             " from ticket t where t.state = ?1 and t.kind = ?2 and t.updated <= ?3 order by t.updated, t.id limit ?4"
         ));
         let At(before) = source.now.plus_secs(-seconds);
         let params = [(*state).into(), kind.name().into(), before.into(), RESTING.into()];
         for ticket in all(source.engine, sql, &params, read_ticket)? {
-            known.tickets.insert(ticket.id, ticket);
+            see(ticket, known);
         }
     }
     if let Some((from, rel, to)) = &needs.pair {
@@ -76,7 +80,7 @@ pub fn triage(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> Resu
         assets.extend(known.faults.values().map(|fault| fault.asset));
     }
     for &asset in &assets {
-        rule_tickets(source.engine, &asset.to_string(), known)?;
+        rule_tickets(source, &asset.to_string(), known)?;
     }
     if !assets.is_empty() {
         // However many tickets an asset has: the one of a fault that is open now is always known.
@@ -129,7 +133,9 @@ pub fn quarantine(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> 
     let mut assets: Vec<AssetId> = known.candidates.iter().map(|candidate| candidate.asset.id).collect();
     assets.extend(known.own.as_ref().map(|own| own.asset.id));
     for agent in agents {
-        for ticket in rule_tickets(source.engine, &agent.to_string(), known)? {
+        let mut tickets = rule_tickets(source, &agent.to_string(), known)?;
+        tickets.extend(newest(source.engine, &quarantine::fingerprint(agent), known)?);
+        for ticket in tickets {
             for &asset in &assets {
                 known.links.extend(pair(source.engine, &End::Ticket(ticket), Rel::Affects, &End::Asset(asset))?);
             }
@@ -142,31 +148,40 @@ pub fn quarantine(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> 
     Ok(())
 }
 
-/// Tickets that rules opened for a thing, the newest: their fingerprints begin with its id and a colon, which
-/// the semicolon follows.
-fn rule_tickets(engine: &mut dyn Engine, id: &str, known: &mut Known) -> Result<Vec<TicketId>, Error> {
+/// Tickets that rules opened for a thing and that are open, may be reopened, or were opened lately: their
+/// fingerprints begin with its id and a colon, which the semicolon follows.
+fn rule_tickets(source: &mut Source<'_>, id: &str, known: &mut Known) -> Result<BTreeSet<TicketId>, Error> {
     let sql = Sql(concat!(
         "select ",
-        ticket_columns!(),
-        " from ticket t where t.fingerprint >= ?1 and t.fingerprint < ?2 order by t.opened desc limit ?3"
+        ticket_head!(),
+        " from ticket t where t.fingerprint >= ?1 and t.fingerprint < ?2 \
+         and (t.state not in ('closed', 'cancelled') or t.opened > ?3) \
+         order by t.state in ('resolved', 'closed', 'cancelled'), t.opened desc limit ?4"
     ));
-    let params = [format!("{id}:").into(), format!("{id};").into(), RULE_TICKETS.into()];
-    let found = all(engine, sql, &params, read_ticket)?;
+    let At(lately) = source.now.plus_secs(-LATELY_S);
+    let params = [format!("{id}:").into(), format!("{id};").into(), lately.into(), RULE_TICKETS.into()];
+    let found = all(source.engine, sql, &params, read_ticket)?;
     let ids = found.iter().map(|ticket| ticket.id).collect();
-    known.tickets.extend(found.into_iter().map(|ticket| (ticket.id, ticket)));
+    found.into_iter().for_each(|ticket| see(ticket, known));
     Ok(ids)
 }
 
 /// The newest ticket of a fingerprint.
-fn newest(engine: &mut dyn Engine, fingerprint: &str, known: &mut Known) -> Result<(), Error> {
+fn newest(engine: &mut dyn Engine, fingerprint: &str, known: &mut Known) -> Result<Option<TicketId>, Error> {
     let sql = Sql(concat!(
         "select ",
-        ticket_columns!(),
+        ticket_head!(),
         " from ticket t where t.fingerprint = ?1 order by t.opened desc limit 1"
     ));
     let found = one(engine, sql, &[fingerprint.into()], read_ticket)?;
-    known.tickets.extend(found.map(|ticket| (ticket.id, ticket)));
-    Ok(())
+    let id = found.as_ref().map(|ticket| ticket.id);
+    found.into_iter().for_each(|ticket| see(ticket, known));
+    Ok(id)
+}
+
+/// What was asked for by its id is known whole already.
+fn see(ticket: Ticket, known: &mut Known) {
+    known.tickets.entry(ticket.id).or_insert(ticket);
 }
 
 fn pair(engine: &mut dyn Engine, from: &End, rel: Rel, to: &End) -> Result<Option<Link>, Error> {
@@ -199,7 +214,8 @@ fn links_of_asset(engine: &mut dyn Engine, asset: AssetId, states: &[&str]) -> R
 }
 
 /// Links of these tickets, each once, with the tickets at the other ends of all links. The newest of each kind of
-/// link: so a rule that asks whether there is one of a kind is never wrong, however many others there are.
+/// link: a rule that asks whether there is one of a kind is right however many others there are; one that asks for
+/// one that leads to a ticket of some sort sees the newest [`LINKS`] of the kind only.
 fn links(engine: &mut dyn Engine, tickets: &[TicketId], known: &mut Known) -> Result<(), Error> {
     let mut seen: BTreeSet<LinkId> = known.links.iter().map(|link| link.id).collect();
     for end in tickets.iter().copied().map(End::Ticket) {
@@ -227,7 +243,7 @@ fn links(engine: &mut dyn Engine, tickets: &[TicketId], known: &mut Known) -> Re
     for end in others {
         if let End::Ticket(id) = end
             && !known.tickets.contains_key(&id)
-            && let Some(found) = ticket(engine, id)?
+            && let Some(found) = ticket_for_rules(engine, id)?
         {
             known.tickets.insert(id, found);
         }

@@ -58,6 +58,7 @@ create table idempotency_key (
     primary key (actor, name)
 );
 create index idempotency_key_at on idempotency_key (at);
+create index idempotency_key_actor on idempotency_key (actor, at);
 
 create table asset (
     id TEXT not null primary key,
@@ -218,6 +219,7 @@ create table fault (
 );
 create index fault_asset on fault (asset, state);
 create index fault_state on fault (state, last_at);
+create index fault_waiting on fault (check_name, state, last_at, fingerprint);
 
 create table ticket (
     id TEXT not null primary key,
@@ -247,7 +249,9 @@ create table ticket (
 create unique index ticket_number on ticket (kind, number);
 create index ticket_state on ticket (state, id);
 create index ticket_assignee on ticket (assignee, id) where assignee is not null;
-create index ticket_fingerprint on ticket (fingerprint, opened) where fingerprint is not null;
+create index ticket_rest on ticket (kind, state, updated, id);
+-- The state spares a look at rows that are over.
+create index ticket_fingerprint on ticket (fingerprint, opened, state) where fingerprint is not null;
 
 create table comment (
     id TEXT not null primary key,

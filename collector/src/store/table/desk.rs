@@ -5,13 +5,31 @@ use crate::desk::model::{Comment, Kind, Link, Rel, Ticket};
 use crate::store::cells::{Cells, json, one};
 use crate::store::engine::{Cell, Engine, Error, Sql};
 use shared::id::{LinkId, TicketId};
+use shared::unit::At;
+
+/// The columns that [`read_ticket`] reads, in its order, without the snapshot: for rules, which never read it.
+/// [`put_ticket`] keeps the one that is held.
+macro_rules! ticket_head {
+    () => {
+        concat!(crate::store::table::desk::ticket_fields!(), ", null")
+    };
+}
+pub(crate) use ticket_head;
+
+/// All columns of a ticket but its snapshot.
+macro_rules! ticket_fields {
+    () => {
+        "t.id, t.number, t.rev, t.kind, t.state, t.title, t.description, t.impact, t.urgency, t.priority, \
+         t.assignee, t.requester, t.opened, t.updated, t.resolution_code, t.resolution_text, t.fields, t.rule, \
+         t.fingerprint, t.count, t.last_seen, t.touched"
+    };
+}
+pub(crate) use ticket_fields;
 
 /// The columns that [`read_ticket`] reads, in its order.
 macro_rules! ticket_columns {
     () => {
-        "t.id, t.number, t.rev, t.kind, t.state, t.title, t.description, t.impact, t.urgency, t.priority, \
-         t.assignee, t.requester, t.opened, t.updated, t.resolution_code, t.resolution_text, t.fields, t.rule, \
-         t.fingerprint, t.count, t.last_seen, t.touched, t.snapshot"
+        concat!(crate::store::table::desk::ticket_fields!(), ", t.snapshot")
     };
 }
 pub(crate) use ticket_columns;
@@ -34,11 +52,13 @@ const PUT_TICKET: Sql = Sql("insert into ticket (id, number, rev, kind, state, t
      priority = excluded.priority, assignee = excluded.assignee, requester = excluded.requester, \
      updated = excluded.updated, resolution_code = excluded.resolution_code, \
      resolution_text = excluded.resolution_text, fields = excluded.fields, rule = excluded.rule, \
-     fingerprint = excluded.fingerprint, count = excluded.count, last_seen = excluded.last_seen, \
+     fingerprint = excluded.fingerprint, \
+     count = case when ticket.count > excluded.count then ticket.count else excluded.count end, \
+     last_seen = case when ticket.count > excluded.count then ticket.last_seen else excluded.last_seen end, \
      touched = excluded.touched \
      where ticket.rev = excluded.rev - 1");
 
-/// Writes a ticket. Its snapshot is written once and never changed.
+/// Writes a ticket. Its snapshot is written once and never changed; what was counted meanwhile stays counted.
 ///
 /// # Errors
 /// [`Error`]; [`Error::Raced`].
@@ -72,6 +92,15 @@ pub fn put_ticket(engine: &mut dyn Engine, ticket: &Ticket) -> Result<(), Error>
             ticket.snapshot.as_ref().into(),
         ],
     )
+}
+
+/// Counts a ticket that was told again. It stays at its revision: nobody who edits it meanwhile is in the way.
+///
+/// # Errors
+/// [`Error`]; [`Error::Raced`] if somebody else counted as far already.
+pub fn count_ticket(engine: &mut dyn Engine, id: TicketId, count: u64, last_seen: At) -> Result<(), Error> {
+    let sql = Sql("update ticket set count = ?2, last_seen = ?3 where id = ?1 and count < ?2");
+    put_rev(engine, sql, &[id.into(), count.into(), last_seen.into()])
 }
 
 /// Reads a ticket from [`ticket_columns`].
@@ -110,6 +139,15 @@ pub fn read_ticket(cells: &[Cell]) -> Result<Ticket, Error> {
 /// [`Error`].
 pub fn ticket(engine: &mut dyn Engine, id: TicketId) -> Result<Option<Ticket>, Error> {
     let sql = Sql(concat!("select ", ticket_columns!(), " from ticket t where t.id = ?1"));
+    one(engine, sql, &[id.into()], read_ticket)
+}
+
+/// A ticket as rules read it, by [`ticket_head`].
+///
+/// # Errors
+/// [`Error`].
+pub fn ticket_for_rules(engine: &mut dyn Engine, id: TicketId) -> Result<Option<Ticket>, Error> {
+    let sql = Sql(concat!("select ", ticket_head!(), " from ticket t where t.id = ?1"));
     one(engine, sql, &[id.into()], read_ticket)
 }
 

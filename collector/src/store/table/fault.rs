@@ -82,8 +82,8 @@ pub fn open_of(engine: &mut dyn Engine, asset: AssetId) -> Result<Vec<Fault>, Er
     all(engine, sql, &[asset.into()], read)
 }
 
-/// Faults of any asset that wait for time to pass, the longest waiting first, at most so many of each check. Left
-/// out are those of assets whose agent said goodbye, and of sections that cannot be read.
+/// Faults of any asset that wait for time to pass, the longest waiting first, at most so many of each check that
+/// wait to hold and as many that wait to pass: each list is read in the order of its index. Left out are those of assets whose agent said goodbye, and of sections that cannot be read.
 ///
 /// # Errors
 /// [`Error`].
@@ -91,7 +91,7 @@ pub fn waiting(engine: &mut dyn Engine, of_check: i64) -> Result<Vec<Fault>, Err
     let sql = Sql(concat!(
         "select ",
         columns!(),
-        " from fault f where f.state in ('pending', 'passing') and f.check_name = ?1 \
+        " from fault f where f.check_name = ?1 and f.state = ?4 \
          and not exists (select 1 from asset a join agent g on g.id = a.agent \
          where a.id = f.asset and g.goodbye is not null) \
          and not exists (select 1 from section s where s.asset = f.asset and s.name = ?2 and s.state = 'failed') \
@@ -99,7 +99,10 @@ pub fn waiting(engine: &mut dyn Engine, of_check: i64) -> Result<Vec<Fault>, Err
     ));
     let mut faults = Vec::new();
     for check in shared::health::CHECKS {
-        faults.append(&mut all(engine, sql, &[check.name.into(), check.section.into(), of_check.into()], read)?);
+        for state in [FaultState::Pending, FaultState::Passing] {
+            let params = [check.name.into(), check.section.into(), of_check.into(), state.name().into()];
+            faults.append(&mut all(engine, sql, &params, read)?);
+        }
     }
     Ok(faults)
 }

@@ -4,6 +4,10 @@
 //! there when the walk began and is not marked goes. A list that is written meanwhile marks what it uses too
 //! ([`Sweep::used`]), so what is used is never taken. Lives in the writer's memory and begins anew with it, and
 //! when a transaction was rolled back: then lists may be again as they were before they were looked at.
+//!
+//! Right for one writer only: what another process writes marks nothing here. With several writers the marks must
+//! lie in the database (a generation per version, set in the transaction that writes a list), or one of them must
+//! sweep under a lock that the others take when they write lists.
 
 use super::software::Dictionary;
 use crate::store::cells::{Cells, all, one};

@@ -260,7 +260,7 @@ fn faults_tickets_comments_and_links() {
         ..Needs::default()
     });
     assert_eq!(known.faults, BTreeMap::from([("fp".to_owned(), fault)]));
-    assert_eq!(known.tickets, BTreeMap::from([(ticket(17).id, ticket(17))]));
+    assert_eq!(known.tickets, BTreeMap::from([(ticket(17).id, Ticket { snapshot: None, ..ticket(17) })]));
     assert_eq!((known.numbers[&Kind::Incident], known.numbers[&Kind::Change]), (18, 1));
     assert_eq!(
         (known.link.as_ref(), known.pair.as_ref(), &known.links[..]),
