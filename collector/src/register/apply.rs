@@ -415,7 +415,7 @@ impl<'a> Round<'a> {
             self.decision.keep(Row::Agent(Box::new(next)));
         }
         if self.has_gap {
-            self.want.extend(self.heads.values().filter(|head| sync::is_open(head)).map(|head| head.name.clone()));
+            self.want.extend(sync::open(&self.heads));
         }
         if self.want.is_empty() && root != self.report.record.root {
             self.want.insert("*".to_owned());

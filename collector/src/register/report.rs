@@ -91,7 +91,7 @@ pub fn decide(report: &Report, known: &Known, context: &mut Context) -> Result<D
         return Ok(quarantine::hold(report, agent, decision));
     }
     if is_stale(report, agent)? {
-        let want = sync::asked(&report.record.sections, &known.sections).map(str::to_owned).collect();
+        let want = sync::open(&known.sections).collect();
         return Ok(Decision::new(Reply::Report { root: agent.root, seq: agent.seq, want, stale: true }));
     }
     Round::new(report, agent, known, context).run()

@@ -7,7 +7,7 @@
 //! - *Same* tells a digest alone: the section is as held, or it is wanted.
 //! - A *failed* section keeps its rows. What the agent counts it with may be another digest: that digest is
 //!   remembered in `held`, so that the roots can agree, and the rows behind it (the record that told them was
-//!   lost) are asked for. Once for each digest, and again where its record is repeated or others were lost, so
+//!   lost) are asked for. Once for each digest, and again where any record is repeated or others were lost, so
 //!   that an agent which no longer has them is not asked for ever. One that never saw the section, or lost its state, counts it as
 //!   empty: it is not asked, and what is held stays.
 //! - Problems and `truncated` explain a section and are in no digest, so that no agent sends a section again
@@ -134,18 +134,14 @@ fn failed(part: &Part, head: Option<&Section>, known: &Known, now: At) -> Outcom
     if known || is_empty(part.digest) { Outcome::Head(kept) } else { Outcome::Asked(kept) }
 }
 
-/// Failed sections of a record that was taken already whose rows are still not held: the answer that asked for
-/// them may have been lost.
-pub fn asked<'a>(parts: &'a [Part], heads: &BTreeMap<String, Section>) -> impl Iterator<Item = &'a str> {
-    let open = |part: &&Part| {
-        let head = heads.get(&part.section).filter(|head| is_open(head));
-        part.state == State::Failed && head.is_some_and(|head| head.held == Some(part.digest))
-    };
-    parts.iter().filter(open).map(|part| part.section.as_str())
+/// Failed sections whose rows are still not held. They are asked for again where records were lost, which may have
+/// had them, and where a record is repeated, whose answer may have been lost: it may have asked for any of them.
+pub fn open(heads: &BTreeMap<String, Section>) -> impl Iterator<Item = String> {
+    heads.values().filter(|head| is_open(head)).map(|head| head.name.clone())
 }
 
 /// Whether a failed section's rows, as the agent saw them last, are not held.
-pub fn is_open(head: &Section) -> bool {
+fn is_open(head: &Section) -> bool {
     head.state == State::Failed && head.held.is_some_and(|digest| !is_empty(digest))
 }
 

@@ -252,3 +252,30 @@ fn a_section_that_fails_loses_no_half_of_its_rows() {
         assert_eq!(play.world.held(asset, "disks").len(), usize::from(left), "it was confirmed");
     }
 }
+
+#[test]
+fn an_answer_that_asks_again_after_a_gap_may_be_lost() {
+    let mut play = Play::new();
+    let before = [
+        Step::Tell { answered: false },
+        Step::Set(2, None),
+        Step::Tell { answered: false },
+        // The register loses the section while it fails: what the agent saw last is asked for.
+        Step::Damage(2),
+        Step::Tell { answered: true },
+        Step::Tell { answered: true },
+        // The record that has it is lost. The next one, of no section, shows the gap; its answer is lost too.
+        Step::Lose { told: false },
+        Step::Tell { answered: false },
+    ];
+    before.iter().for_each(|step| play.play(step));
+    let asset = play.world.asset_of(play.machine.agent);
+    let held = |play: &Play| (play.world.held(asset, "dpkg").len(), play.world.sections[&(asset, "dpkg".into())].rows);
+    let record = play.unanswered.clone().expect("a record");
+    assert_eq!((record.sections.len(), held(&play)), (0, (0, 0)));
+    assert_eq!(play.deliver(&record), ["dpkg"], "repeated, it has the same answer");
+    play.settle();
+    assert_eq!(held(&play), (12, 12));
+    assert_eq!(play.world.sections[&(asset, "dpkg".into())].held, None);
+    assert_eq!(play.deliver(&record), Vec::<String>::new(), "nothing is open");
+}
