@@ -94,7 +94,9 @@ pub async fn run(config: Config) -> Result<(), Failure> {
 /// What hindered it.
 pub async fn start(mut config: Config) -> Result<Running, Failure> {
     prepare(&config.state_dir)?;
-    let authority = Authority::open(&config.state_dir.join("pki"), clock::now()).map_err(of_pki)?;
+    let keys = config.state_dir.join("pki");
+    belong_together(&keys, &config.state_dir.join(DATABASE))?;
+    let authority = Authority::open(&keys, clock::now()).map_err(of_pki)?;
     let certificate = tls::Certificate::new(&authority, &config.names).map_err(of_pki)?;
     let (agents_tls, web_tls) =
         (tls::agents(&authority, certificate.clone()).map_err(of_pki)?, tls::web(certificate.clone()).map_err(of_pki)?);
@@ -162,6 +164,23 @@ fn prepare(state_dir: &Path) -> Result<(), Failure> {
     })
 }
 
+/// Keys and register are made together: where one is without the other, something was lost or not mounted.
+fn belong_together(keys: &Path, database: &Path) -> Result<(), Failure> {
+    let kept = |path: &Path| fs::metadata(path).is_ok_and(|found| found.len() > 0);
+    match (keys.exists(), kept(database)) {
+        (false, true) => {
+            let what = "missing beside a database".to_owned();
+            Err(of_pki(pki::Error::Damaged { path: keys.to_owned(), what }))
+        }
+        (true, false) => {
+            let (keys, database) = (keys.display(), database.display());
+            tracing::warn!("{database} is missing or empty beside {keys}: a new, empty register is made");
+            Ok(())
+        }
+        (true, true) | (false, false) => Ok(()),
+    }
+}
+
 fn of_pki(error: pki::Error) -> Failure {
     let code = match error {
         pki::Error::File { .. } => Code::Database,
@@ -199,4 +218,22 @@ fn announce(running: &Running) -> Result<(), Failure> {
     }
     notify::say(notify::READY);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_register_without_its_keys_is_not_given_new_ones() {
+        let place = tempfile::tempdir().expect("a directory");
+        let (keys, database) = (place.path().join("pki"), place.path().join(DATABASE));
+        assert_eq!(belong_together(&keys, &database).map_err(|failure| failure.code), Ok(()));
+        fs::write(&database, "rows").expect("written");
+        let refused = belong_together(&keys, &database).expect_err("refused");
+        assert_eq!(refused.code, Code::Database);
+        assert!(refused.message.contains("missing beside a database; restore the folder"), "{refused:?}");
+        fs::create_dir(&keys).expect("a folder");
+        assert!(belong_together(&keys, &database).is_ok());
+    }
 }

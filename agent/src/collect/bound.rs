@@ -34,7 +34,8 @@ pub(super) fn section(name: &str, found: Result<Found, Problem>) -> Section {
     }
     // Keys are sorted instead of rows, which are large; of twins the first found comes first.
     let mut order: Vec<(&str, usize)> = found.iter().zip(0..).map(|(item, row)| (item.key.as_str(), row)).collect();
-    order.sort_unstable();
+    // Stable, because that is quick with what is nearly sorted, as a database of packages is.
+    order.sort();
     let order: Vec<usize> = order.into_iter().map(|(_, row)| row).collect();
     let mut twins = Vec::new();
     let mut unique: Vec<(String, Item)> = Vec::with_capacity(found.len());

@@ -40,8 +40,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(timeline))
 }
 
-/// The closed list of filters. Texts match in either case and `*` stands for anything, but for software and
-/// part_serial, which are exact.
+/// The closed list of filters. Texts match in either case and `*` stands for anything, but for
+/// software without `*` and part_serial, which are exact.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -64,7 +64,7 @@ struct Filter {
     os: Option<String>,
     /// Version of the operating system.
     os_version: Option<String>,
-    /// Has this software: `name`, or a name and a version: `openssl<3.0.15` (`<`, `<=`, `=`, `>=`, `>`).
+    /// Has this software: `name` (exactly, or with `*`), or a name and a version: `openssl<3.0.15` (`<`, `<=`, `=`, `>=`, `>`).
     software: Option<String>,
     /// Has this IP address.
     address: Option<String>,

@@ -31,7 +31,7 @@ pub enum Verb {
     },
     /// Let a waiting agent in, if its key has the fingerprint that the machine shows.
     #[command(
-        after_help = "Example:\n  muster agents approve laptop-17 --fingerprint 4f1c…\n\nEnds with 7 where the key is another one: then it is not that machine, and nobody was let in."
+        after_help = "Example:\n  muster agents approve laptop-17 --fingerprint 4f1c…\n\nEnds with 2 where the key is another one: then it is not that machine, and nobody was let in."
     )]
     Approve {
         /// Its id or name.

@@ -145,6 +145,13 @@ impl Client {
             why = inner.to_string();
             cause = inner.source();
         }
+        if why.contains("certificate") {
+            let place = &self.place;
+            return Failure::new(
+                Code::Unreachable,
+                format!("{place} is not trusted: {why}; give the collector's CA with --ca FILE (a join file holds it)"),
+            );
+        }
         Failure::new(
             Code::Unreachable,
             format!(

@@ -24,9 +24,9 @@ macro_rules! settings {
   health_s = 15                            # between health samples, 5 to 3600
   certificate_s = 604800                   # life of an agent's certificate, 3600 to 7776000
   [faults]
-  reports = 2                              # bad reports in a row that make a fault, 1 to 100
+  reports = 2                              # bad reports in a row that make a fault, good ones that end it, 1 to 100
   hold_s = 600                             # or seconds that it holds with fewer, 60 to 86400
-  clear_s = 900                            # good seconds after which it has passed, 60 to 86400
+  clear_s = 900                            # or good seconds after which it has passed with fewer, 60 to 86400
   reopen_s = 86400                         # within which the same fault reopens its incident, 60 to 2592000
   open_incidents = 10                      # automatic ones that an asset may have open, 1 to 1000
   # thresholds.disk_space = { raise = 90, clear = 85 }

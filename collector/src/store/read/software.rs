@@ -44,7 +44,7 @@ impl Op {
 /// Which software.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SoftwareFilter {
-    /// Its name, all of it and in this case.
+    /// Its name, all of it and in this case; with `*`, which stands for anything, in either case.
     pub name: String,
     /// Who installed it.
     pub manager: Option<String>,
@@ -54,8 +54,13 @@ pub struct SoftwareFilter {
 
 /// The numbers of the versions that match, in their order.
 pub(super) fn versions(engine: &mut dyn Engine, wanted: &SoftwareFilter) -> Result<Vec<i64>, Error> {
-    let mut query = Query::new("select v.id, t.manager, v.sort_key from title t join version v on v.title = t.id")
-        .and(" where t.name = ?", [(&wanted.name).into()]);
+    let mut query = Query::new("select v.id, t.manager, v.sort_key from title t join version v on v.title = t.id");
+    if wanted.name.contains('*') {
+        let pattern = Text::Glob(wanted.name.clone());
+        text_filter(&mut query, Some(&pattern), " where lower(t.name) like ? escape '\\'");
+    } else {
+        query.push(" where t.name = ?", [(&wanted.name).into()]);
+    }
     filter(&mut query, wanted.manager.as_ref(), " and t.manager = ?");
     let mut keys: HashMap<String, Vec<u8>> = HashMap::new();
     let mut ids = Vec::new();

@@ -91,6 +91,8 @@ fn filters_find_what_they_say() {
         ..Default::default()
     };
     assert_eq!(count(with("bash", None)), 57);
+    assert_eq!((count(with("BASH", None)), count(with("BA*", None)), count(with("*ssl", None))), (0, 57, 57));
+    assert_eq!(count(with("open*", Some((Op::Lt, "3.0.9-1~deb12u1")))), 9);
     assert_eq!(count(with("openssl", Some((Op::Lt, "3.0.9-1~deb12u1")))), 9);
     assert_eq!(count(with("openssl", Some((Op::Le, "3.0.9-1~deb12u1")))), 10);
     assert_eq!(count(with("openssl", Some((Op::Ge, "3.0.50")))), 7, "3.0.50-1~deb12u1 is after 3.0.50");
