@@ -107,11 +107,6 @@ pub fn parse(bytes: &[u8], loose: bool) -> Parsed {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => String::from_utf8_lossy(bytes),
     };
-    // An editor may have left the line ends of another system, among which no blank line would be found.
-    let text = match memchr(b'\r', text.as_bytes()) {
-        None => text,
-        Some(_) => Cow::Owned(text.replace("\r\n", "\n")),
-    };
     let blank = memmem::Finder::new("\n\n");
     let mut parsed = Parsed { items: Vec::with_capacity(bytes.len() / STANZA_BYTES), malformed: Vec::new() };
     let mut stanza = Stanza::default();
@@ -124,6 +119,10 @@ pub fn parse(bytes: &[u8], loose: bool) -> Parsed {
             Some(b'\n') | None => std::mem::take(&mut stanza).end(loose, &mut parsed),
             Some(_) => {
                 let line = text.get(at..at + end).unwrap_or_default();
+                // An editor left the line ends of another system, among which no blank line would be found.
+                if line.ends_with('\r') {
+                    return parse(text.replace("\r\n", "\n").replace('\r', " ").as_bytes(), loose);
+                }
                 if stanza.field(line, at) && stanza.complete() {
                     at += blank.find(rest).map_or(rest.len(), |length| length + 1);
                     continue;

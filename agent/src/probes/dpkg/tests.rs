@@ -74,7 +74,8 @@ fn packages_are_those_whose_files_may_be_there() {
 fn line_ends_of_another_system_lose_nothing() {
     let expected = parse(DATABASE.as_bytes(), false);
     assert_eq!(parse(DATABASE.replace('\n', "\r\n").as_bytes(), false), expected);
-    let mixed = DATABASE.replacen("\n\n", "\n\r\n", 2);
+    let (first, rest) = DATABASE.split_once("\n\n").expect("stanzas");
+    let mixed = format!("{first}\n\n{}", rest.replace('\n', "\r\n"));
     assert_eq!(parse(mixed.as_bytes(), false), expected);
     // Bytes that are no text take more room once they were made text.
     let damaged = [&b"Package: a\nStatus: install ok installed\nVersion: 1\nMaintainer: "[..], &[0xff; 90], b"\n\n"];
