@@ -124,4 +124,8 @@ fn another_program_pulls(world: &World, asset: &str) {
     assert_eq!(tickets.as_array().map(Vec::len), Some(2), "{tickets}");
     let refused = world.run(&[&["assets", "edit", asset, "--owner", "me"][..], &there[..]].concat());
     assert_eq!(refused.status.code(), Some(5), "a token that may only read cannot write");
+    let untold = world.run(&["assets", "list", "--url", &url, "--token-file", file]);
+    let said = String::from_utf8_lossy(&untold.stderr);
+    assert_eq!(untold.status.code(), Some(4), "{said}");
+    assert!(said.contains("is not trusted") && said.contains("--ca FILE"), "{said}");
 }

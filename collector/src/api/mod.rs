@@ -2,9 +2,10 @@
 //!
 //! A resource is one file with `pub fn routes() -> OpenApiRouter<App>` and one line in [`ROUTES`]. Its handlers
 //! take [`State<App>`](axum::extract::State), [`auth::Principal`] for the actor, [`input::Post`], [`input::Body`],
-//! [`input::Params`], [`input::PathId`] and [`input::IfMatch`], write by `act`, and return `Result<_, ApiError>`; what the store
-//! says becomes an [`ApiError`] by `?`. The scope that a route wants stands in its `#[utoipa::path]`, for example
-//! `security(("token" = ["assets:read"]))`; without one it is refused. Does not know: SQL, rules.
+//! [`input::Params`], [`input::PathId`] and [`input::IfMatch`], write by `act`, and return
+//! `Result<_, ApiError>`; what the store says becomes an [`ApiError`] by `?`. The scope that a route wants stands in
+//! its `#[utoipa::path]`, for example `security(("token" = ["assets:read"]))`; without one it is refused. Does not
+//! know: SQL, rules.
 //!
 //! | port | routes | who is known how |
 //! | --- | --- | --- |

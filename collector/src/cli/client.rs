@@ -142,15 +142,13 @@ impl Client {
         let mut why = error.to_string();
         let mut cause = std::error::Error::source(error);
         while let Some(inner) = cause {
+            if let Some(tls @ rustls::Error::InvalidCertificate(_)) = tls_error(inner) {
+                let place = &self.place;
+                let advice = "give the collector's CA with --ca FILE (a join file holds it)";
+                return Failure::new(Code::Unreachable, format!("{place} is not trusted: {tls}; {advice}"));
+            }
             why = inner.to_string();
             cause = inner.source();
-        }
-        if why.contains("certificate") {
-            let place = &self.place;
-            return Failure::new(
-                Code::Unreachable,
-                format!("{place} is not trusted: {why}; give the collector's CA with --ca FILE (a join file holds it)"),
-            );
         }
         Failure::new(
             Code::Unreachable,
@@ -159,6 +157,14 @@ impl Client {
                 self.place
             ),
         )
+    }
+}
+
+/// The TLS error that this is or wraps. An I/O error's `source` leaves out what it wraps, and they are nested.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(io) => tls_error(io.get_ref()?),
+        None => error.downcast_ref(),
     }
 }
 

@@ -21,6 +21,7 @@ use super::output::{self, Column, Format};
 use crate::clock;
 use crate::config::Config;
 use crate::pki::files::{AGENT_CA, DEPLOYMENT, SERVER_CA};
+use crate::serve::DATABASE;
 use crate::store::{OpenError, check, disk};
 use clap::Args;
 use found::Found;
@@ -102,7 +103,12 @@ fn ports(config: &Config, runs: Option<bool>, checks: &mut Checks) {
 
 fn authority(pki: &Path, now: At, checks: &mut Checks) {
     if matches!(fs::symlink_metadata(pki.join(DEPLOYMENT)), Err(error) if error.kind() == ErrorKind::NotFound) {
-        checks.push(("keys", Found::pass("none yet; `muster serve` makes them")));
+        let database = pki.with_file_name(DATABASE);
+        let lost = fs::metadata(&database).is_ok_and(|found| found.len() > 0);
+        checks.push((
+            "keys",
+            if lost { keys::lost(pki, &database) } else { Found::pass("none yet; `muster serve` makes them") },
+        ));
         return;
     }
     for (keys, end, file) in [

@@ -8,8 +8,8 @@
 //! - A *failed* section keeps its rows. What the agent counts it with may be another digest: that digest is
 //!   remembered in `held`, so that the roots can agree, and the rows behind it (the record that told them was
 //!   lost) are asked for. Once for each digest, and again where any record is repeated or others were lost, so
-//!   that an agent which no longer has them is not asked for ever. One that never saw the section, or lost its state, counts it as
-//!   empty: it is not asked, and what is held stays.
+//!   that an agent which no longer has them is not asked for ever. One that never saw the section, or lost its
+//!   state, counts it as empty: it is not asked, and what is held stays.
 //! - Problems and `truncated` explain a section and are in no digest, so that no agent sends a section again
 //!   because it stumbles over another file. They come with every part; when a record is lost that told nothing
 //!   but them, people see the ones before until the section is told again.

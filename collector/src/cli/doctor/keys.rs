@@ -13,6 +13,11 @@ use std::path::Path;
 pub(super) const SOON_S: i64 = 90 * 86_400;
 const RESTORE: &str = "restore the folder pki from a backup";
 
+/// There is a register, and its keys are gone.
+pub(super) fn lost(pki: &Path, database: &Path) -> Found {
+    Found::fail(format!("{} is missing beside {}", pki.display(), database.display()), RESTORE)
+}
+
 /// Whether a key is its owner's alone.
 pub(super) fn private(path: &Path) -> Found {
     match fs::symlink_metadata(path) {

@@ -74,3 +74,16 @@ fn a_healthy_collector_is_told_from_one_with_open_keys_and_a_broken_database() {
     let failed: Vec<_> = states().into_iter().filter(|line| line.starts_with("FAIL")).collect();
     assert_eq!(failed, ["FAIL database", "FAIL keys of agents"]);
 }
+
+#[test]
+fn a_register_whose_keys_are_gone_is_no_new_one() {
+    let place = tempfile::tempdir().expect("a directory");
+    let states = || {
+        let mut checks = Checks::new();
+        authority(&place.path().join("pki"), At(0), &mut checks);
+        checks.iter().map(|(check, found)| (*check, found.state())).collect::<Vec<_>>()
+    };
+    assert_eq!(states(), [("keys", "PASS")]);
+    fs::write(place.path().join(DATABASE), "rows").expect("written");
+    assert_eq!(states(), [("keys", "FAIL")]);
+}
