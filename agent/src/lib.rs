@@ -10,6 +10,7 @@
 //! | [`state`] | what is on disk: identity, records that wait, what was told | networks |
 //! | [`key`], [`enroll`] | how key and certificate are got and renewed | what is reported |
 //! | [`client`], [`deliver`], [`contact`] | HTTPS to the collector and what its answers mean | what is in a record |
+//! | [`sleep`], [`service`] | how the service rests, and what it tells who manages it | what it does |
 //! | [`os`] | what no safe library offers: the one file with unsafe code | - |
 //! | [`run`] | the service: puts all of these together | any detail of them |
 //! | [`cli`] | the verbs | - |
@@ -36,6 +37,7 @@ pub mod run;
 pub mod schedule;
 pub mod service;
 pub mod settle;
+pub mod sleep;
 pub mod source;
 pub mod state;
 pub mod sync;

@@ -12,7 +12,8 @@ use crate::machine::Fingerprint;
 use crate::os;
 use crate::probes::{Found, PROBES};
 use crate::schedule::{self, Due, Schedule};
-use crate::service::{self, Signals, Wish};
+use crate::service::{self, Signals, Watchdog, Wish};
+use crate::sleep::Sleeper;
 use crate::source::Source;
 use crate::state::identity::Vault;
 use crate::state::lock::Lock;
@@ -27,8 +28,6 @@ use std::time::Duration;
 
 /// How often an agent without an identity looks for one.
 const IDENTITY_WAIT: Duration = Duration::from_secs(5);
-/// No sleep is longer: timers stand still while the machine sleeps, the schedule does not.
-const SLEEP_MAX: Duration = Duration::from_secs(15);
 
 /// An enrolled agent at work.
 pub struct Agent {
@@ -72,7 +71,7 @@ impl Agent {
 
     /// How long nothing is due.
     pub fn wait(&self) -> Duration {
-        self.schedule.wait(clock::uptime()).min(SLEEP_MAX)
+        self.schedule.wait(clock::uptime())
     }
 
     /// Everything is due now.
@@ -94,7 +93,7 @@ impl Agent {
         }
         if due.contact {
             self.check_in(due).await;
-            os::give_back_memory();
+            os::give_back();
         }
     }
 
@@ -277,34 +276,63 @@ fn clock_section(ahead_s: i64) -> collect::Section {
 /// # Errors
 /// The state directory cannot be used, or signals cannot be caught.
 pub async fn run(config: &Config, source: &dyn Fn() -> Box<dyn Source>) -> Result<(), Fail> {
-    let mut signals = Signals::catch().map_err(|error| Fail::new(Code::Failure, format!("signals: {error}")))?;
+    let signals = Signals::catch().map_err(|error| Fail::new(Code::Failure, format!("signals: {error}")))?;
     service::notify("READY=1");
-    let watchdog = service::watchdog().map(|half| {
-        tokio::spawn(async move {
-            loop {
-                service::notify("WATCHDOG=1");
-                tokio::time::sleep(half).await;
-            }
-        })
-    });
-    let ended = serve(config, source, &mut signals).await;
+    let mut pulse = Pulse { signals, sleeper: Sleeper::new(), watchdog: Watchdog::new() };
+    let ended = serve(config, source, &mut pulse).await;
     service::notify("STOPPING=1");
-    if let Some(watchdog) = watchdog {
-        watchdog.abort();
-    }
     ended
 }
 
-async fn serve(config: &Config, source: &dyn Fn() -> Box<dyn Source>, signals: &mut Signals) -> Result<(), Fail> {
+/// What the service does between two turns, and beside one.
+struct Pulse {
+    signals: Signals,
+    sleeper: Sleeper,
+    watchdog: Watchdog,
+}
+
+impl Pulse {
+    /// Sleeps, with signs of life, until the time has passed or a signal comes.
+    async fn rest(&mut self, span: Duration) -> Option<Wish> {
+        let until = clock::uptime().saturating_add(span);
+        loop {
+            let now = clock::uptime();
+            self.watchdog.alive(now);
+            if now >= until {
+                return None;
+            }
+            let wait = (until - now).min(self.watchdog.wait(now));
+            tokio::select! {
+                wish = self.signals.next() => return Some(wish),
+                () = self.sleeper.sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Does a turn, with signs of life while it waits for the network, unless a signal comes before its end.
+    async fn during(&mut self, turn: impl Future<Output = ()>) -> Option<Wish> {
+        let mut turn = std::pin::pin!(turn);
+        loop {
+            // The turn first: most have nothing to wait for, and need no timer.
+            tokio::select! {
+                biased;
+                () = &mut turn => return None,
+                wish = self.signals.next() => return Some(wish),
+                () = self.sleeper.sleep(self.watchdog.wait(clock::uptime())) => self.watchdog.alive(clock::uptime()),
+            }
+        }
+    }
+}
+
+async fn serve(config: &Config, source: &dyn Fn() -> Box<dyn Source>, pulse: &mut Pulse) -> Result<(), Fail> {
     let mut agent = match Agent::open(config, source())? {
         Some(agent) => agent,
         None => {
             log::warn("not enrolled; waiting for `muster-agent enroll --join FILE`");
             service::notify("STATUS=Not enrolled: waiting for muster-agent enroll");
             loop {
-                tokio::select! {
-                    wish = signals.next() => if wish == Wish::Stop { return Ok(()) },
-                    () = tokio::time::sleep(IDENTITY_WAIT) => {}
+                if pulse.rest(IDENTITY_WAIT).await == Some(Wish::Stop) {
+                    return Ok(());
                 }
                 if is_ours(&config.state_dir)?
                     && let Some(agent) = Agent::open(config, source())?
@@ -318,17 +346,9 @@ async fn serve(config: &Config, source: &dyn Fn() -> Box<dyn Source>, signals: &
     log::info(&format!("agent {} reports to {}", identity.agent, identity.agent_url));
     service::notify("STATUS=Reporting");
     loop {
-        let wish = tokio::select! {
-            wish = signals.next() => Some(wish),
-            () = agent.turn() => None,
-        };
-        let wait = agent.wait();
-        let wish = match wish {
+        let wish = match pulse.during(agent.turn()).await {
             Some(wish) => Some(wish),
-            None => tokio::select! {
-                wish = signals.next() => Some(wish),
-                () = tokio::time::sleep(wait) => None,
-            },
+            None => pulse.rest(agent.wait()).await,
         };
         match wish {
             Some(Wish::Stop) => {
