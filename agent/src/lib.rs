@@ -7,6 +7,9 @@
 //! | [`collect`] | runs probes, seals a report, finds evidence | when, and to whom it goes |
 //! | [`settle`], [`sync`] | what of a new look is worth telling, and in which form (pure) | files, networks |
 //! | [`schedule`] | what is due when (pure) | what is done then |
+//! | [`backoff`], [`marker`] | which probes rest, and which ran when the agent was ended | what they read |
+//! | [`strain`] | whether the machine has better things to do | what is put off |
+//! | [`own`] | what the service costs, as readings (pure) | how that is judged |
 //! | [`state`] | what is on disk: identity, records that wait, what was told | networks |
 //! | [`key`], [`enroll`] | how key and certificate are got and renewed | what is reported |
 //! | [`client`], [`deliver`], [`contact`] | HTTPS to the collector and what its answers mean | what is in a record |
@@ -19,6 +22,7 @@
 
 #![deny(unsafe_code, clippy::print_stdout)]
 
+pub mod backoff;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -31,7 +35,9 @@ pub mod exit;
 pub mod key;
 pub mod log;
 pub mod machine;
+pub mod marker;
 pub mod os;
+pub mod own;
 pub mod probes;
 pub mod run;
 pub mod schedule;
@@ -40,6 +46,7 @@ pub mod settle;
 pub mod sleep;
 pub mod source;
 pub mod state;
+pub mod strain;
 pub mod sync;
 
 #[cfg(test)]

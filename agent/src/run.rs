@@ -2,6 +2,7 @@
 //!
 //! One thread. A look blocks it for some tens of milliseconds, which is what the watchdog is there to judge.
 
+use crate::backoff::Backoff;
 use crate::clock;
 use crate::collect::{self, Sections};
 use crate::config::Config;
@@ -9,8 +10,10 @@ use crate::contact::{Contact, Ended};
 use crate::exit::{Code, Fail};
 use crate::log;
 use crate::machine::Fingerprint;
+use crate::marker::Marker;
 use crate::os;
-use crate::probes::{Found, PROBES};
+use crate::own::Own;
+use crate::probes::{Found, PROBES, Probe};
 use crate::schedule::{self, Due, Schedule};
 use crate::service::{self, Signals, Watchdog, Wish};
 use crate::sleep::Sleeper;
@@ -20,6 +23,7 @@ use crate::state::lock::Lock;
 use crate::state::spool::Quota;
 use crate::state::status::Status;
 use crate::state::stream::Stream;
+use crate::strain;
 use shared::checkin::Goodbye;
 use shared::health::{self, Reading, SECTION_CLOCK};
 use std::collections::BTreeMap;
@@ -39,6 +43,9 @@ pub struct Agent {
     marks: BTreeMap<&'static str, String>,
     every: Duration,
     status: Status,
+    backoff: Backoff,
+    marker: Marker,
+    own: Own,
 }
 
 impl Agent {
@@ -60,8 +67,10 @@ impl Agent {
         let contact = Contact::new(&config.state_dir, vault, identity, config.proxy.as_deref())?;
         let schedule = Schedule::new(clock::uptime());
         let every = Duration::from_secs(u64::from(config.checkin_s.unwrap_or(contact.settings().checkin_s)));
-        let (config, marks) = (config.clone(), BTreeMap::new());
-        Ok(Some(Agent { config, source, stream, contact, schedule, marks, every, status }))
+        let (config, marks, own) = (config.clone(), BTreeMap::new(), Own::default());
+        let (backoff, marker) = take_up_marker();
+        let agent = Agent { config, source, stream, contact, schedule, marks, every, status, backoff, marker, own };
+        Ok(Some(agent))
     }
 
     /// How the agent fares.
@@ -92,9 +101,19 @@ impl Agent {
             }
         }
         if due.contact {
+            due.hour &= !self.puts_off(due.hour, now);
             self.check_in(due).await;
             os::give_back();
         }
+    }
+
+    /// Whether a look at everything waits for a better moment.
+    fn puts_off(&self, due: bool, now: Duration) -> bool {
+        let strain = if due && self.schedule.may_put_off(now) { strain::ask(&*self.source) } else { None };
+        if let Some(why) = strain {
+            log::debug(&format!("a look at the whole machine is put off: {why}"));
+        }
+        strain.is_some()
     }
 
     /// Looks at the machine's health; makes a record if something crossed a threshold.
@@ -134,6 +153,7 @@ impl Agent {
         if looked_at_all {
             self.schedule.looked(clock::uptime());
         }
+        self.own.sent(self.contact.take_sent_bytes(), clock::uptime());
         self.plan(&ended);
         self.note(&ended);
     }
@@ -167,7 +187,7 @@ impl Agent {
             marks.push((probe.name, mark));
             due.hour || stream.owes(probe.name) || !same
         });
-        let mut sections = collect::run(&*self.source, &probes);
+        let mut sections = self.run(probes);
         // Also of a probe that failed: what fails is tried again when its mark changes, not at every sample.
         for (name, mark) in marks.into_iter().filter(|(name, _)| sections.contains_key(*name)) {
             match mark {
@@ -177,6 +197,31 @@ impl Agent {
         }
         if due.hour {
             collect::complete(&*self.source, &mut sections, &self.config.disabled);
+        }
+        sections
+    }
+
+    /// Runs these probes but for those that rest, whose sections say so.
+    fn run(&mut self, mut probes: Vec<&'static Probe>) -> Sections {
+        let now = clock::uptime();
+        let mut resting = Sections::new();
+        probes.retain(|probe| match self.backoff.rests(probe, now) {
+            Some(problem) => resting.insert(probe.name.to_owned(), collect::seal(probe.name, Err(problem))).is_some(),
+            None => true,
+        });
+        let (mut sections, costs) = collect::watched(&*self.source, &probes, &mut |name| self.marker.set(name));
+        self.marker.set("");
+        for (probe, spent) in probes.iter().zip(&costs) {
+            if spent.overran {
+                let (ms, kib) = (spent.wall.as_millis(), spent.bytes / 1024);
+                log::warn(&format!("probe {} took {ms} ms and read {kib} KiB; it rests for a while", probe.name));
+            }
+            self.backoff.ran(probe, spent.overran, clock::uptime());
+            self.own.ran(spent);
+        }
+        sections.append(&mut resting);
+        if let Some(section) = sections.get_mut(health::SECTION_SELF) {
+            self.own.add(section, self.backoff.all());
         }
         sections
     }
@@ -253,6 +298,17 @@ impl Agent {
             self.contact.say_goodbye(&mut self.stream, goodbye).await;
         }
     }
+}
+
+/// What the process before left: a probe that ended it rests.
+fn take_up_marker() -> (Backoff, Marker) {
+    let mut backoff = Backoff::default();
+    let (marker, ended_by) = Marker::open(service::runtime_dir().as_deref());
+    if let Some(probe) = ended_by {
+        log::warn(&format!("the agent was ended while probe {} ran; it rests for a while", probe.name));
+        backoff.ended_by(probe, clock::uptime());
+    }
+    (backoff, marker)
 }
 
 /// The section `health_clock`: how far this clock is from the collector's. Below one step counts as none, for

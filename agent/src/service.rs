@@ -5,7 +5,7 @@ use shared::checkin::Goodbye;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -25,6 +25,13 @@ pub fn notify(state: &str) {
     if let Err(error) = sent {
         crate::log::debug(&format!("service manager: {error}"));
     }
+}
+
+/// The folder that the service manager keeps for as long as the machine runs (`RuntimeDirectory=`, systemd.exec(5)).
+#[expect(clippy::disallowed_methods, reason = "systemd.exec(5): systemd tells the folder so")]
+pub fn runtime_dir() -> Option<PathBuf> {
+    let all = std::env::var("RUNTIME_DIRECTORY").ok()?;
+    all.split(':').next().filter(|dir| dir.starts_with('/')).map(PathBuf::from)
 }
 
 /// How often the service manager wants a sign of life; half of what it allows.
