@@ -62,7 +62,7 @@ mod program {
         let begin = &raw const __executable_start;
         let bytes = (&raw const etext).addr().saturating_sub(begin.addr());
         let whole = bytes - bytes % page_bytes;
-        if begin.addr() % page_bytes == 0 {
+        if begin.addr().is_multiple_of(page_bytes) {
             // SAFETY: from the program's begin to the end of its code there is nothing but pages of its file which
             // nothing ever writes to: relocations are applied to what lies behind. For such pages LinuxDontNeed
             // means that the next access reads them from the file again.
