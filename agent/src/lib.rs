@@ -4,12 +4,14 @@
 //! | --- | --- | --- |
 //! | [`source`] | the only door to the machine | what its answers mean |
 //! | [`probes`] | how to read one kind of fact from answers | where answers come from, which OS runs this |
+//! | [`root`] | what the role *probe* tells the role *run*: a tape of what only root may read | who reads it |
 //! | [`collect`] | runs probes, seals a report, finds evidence | when, and to whom it goes |
 //! | [`settle`], [`sync`] | what of a new look is worth telling, and in which form (pure) | files, networks |
 //! | [`schedule`] | what is due when (pure) | what is done then |
 //! | [`state`] | what is on disk: identity, records that wait, what was told | networks |
 //! | [`key`], [`enroll`] | how key and certificate are got and renewed | what is reported |
 //! | [`client`], [`deliver`], [`contact`] | HTTPS to the collector and what its answers mean | what is in a record |
+//! | [`owner`] | as whom root writes to another user's state directory | what is written |
 //! | [`os`] | what no safe library offers: the one file with unsafe code | - |
 //! | [`run`] | the service: puts all of these together | any detail of them |
 //! | [`cli`] | the verbs | - |
@@ -31,7 +33,9 @@ pub mod key;
 pub mod log;
 pub mod machine;
 pub mod os;
+pub mod owner;
 pub mod probes;
+pub mod root;
 pub mod run;
 pub mod schedule;
 pub mod service;

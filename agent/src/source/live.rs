@@ -25,12 +25,14 @@ const READ_BYTES: usize = 4096;
 const SYSFS_BYTES: usize = 4096;
 /// Files of which only the first [`FILE_BYTES`] are read, to the end of a line. The kernel lists the listening sockets
 /// first (linux Documentation/networking/proc_net_tcp.rst); of a busy machine's million connections nobody asks.
-const HEADS: &[&str] = &["/proc/net/tcp", "/proc/net/tcp6"];
+const HEADS: &[&str] = &["/proc/net/tcp", "/proc/net/tcp6", "/proc/1/net/tcp", "/proc/1/net/tcp6"];
 /// Files that may be as long as [`DATABASE_BYTES`]: package databases, the UDP sockets of a machine that has more than
 /// some seven thousand, the processors of one that has more than some seven hundred, and the mounts of
 /// one with more than some hundred containers, each of which lists the folders of its layers.
 const DATABASES: &[&str] = &[
     "/proc/1/mountinfo",
+    "/proc/1/net/udp",
+    "/proc/1/net/udp6",
     "/proc/cpuinfo",
     "/var/lib/dpkg/status",
     "/var/lib/apt/extended_states",
