@@ -11,7 +11,6 @@
 //! | [`state`] | what is on disk: identity, records that wait, what was told | networks |
 //! | [`key`], [`enroll`] | how key and certificate are got and renewed | what is reported |
 //! | [`client`], [`deliver`], [`contact`] | HTTPS to the collector and what its answers mean | what is in a record |
-//! | [`owner`] | as whom root writes to another user's state directory | what is written |
 //! | [`os`] | what no safe library offers: the one file with unsafe code | - |
 //! | [`run`] | the service: puts all of these together | any detail of them |
 //! | [`cli`] | the verbs | - |
@@ -33,7 +32,6 @@ pub mod key;
 pub mod log;
 pub mod machine;
 pub mod os;
-pub mod owner;
 pub mod probes;
 pub mod root;
 pub mod run;
