@@ -46,6 +46,8 @@ pub struct Agent {
     backoff: Backoff,
     marker: Marker,
     own: Own,
+    /// The last look at everything was one at all that the source can ever tell.
+    whole: bool,
 }
 
 impl Agent {
@@ -69,7 +71,9 @@ impl Agent {
         let every = Duration::from_secs(u64::from(config.checkin_s.unwrap_or(contact.settings().checkin_s)));
         let (config, marks, own) = (config.clone(), BTreeMap::new(), Own::default());
         let (backoff, marker) = take_up_marker();
-        let agent = Agent { config, source, stream, contact, schedule, marks, every, status, backoff, marker, own };
+        let whole = false;
+        let agent =
+            Agent { config, source, stream, contact, schedule, marks, every, status, backoff, marker, own, whole };
         Ok(Some(agent))
     }
 
@@ -160,6 +164,8 @@ impl Agent {
 
     /// One look and the records that come of it; whether everything was looked at.
     fn look_and_tell(&mut self, mut due: Due) -> bool {
+        // What root tells has come, an hour before anybody would look again.
+        due.hour |= due.contact && !self.whole && self.source.is_whole();
         let mut sections = self.look(due);
         // Evidence follows from several sections: if one of them changed, it is gathered anew at once.
         if due.contact && !due.hour && self.stream.differs(&sections, collect::evidence::FROM) {
@@ -197,7 +203,9 @@ impl Agent {
         }
         if due.hour {
             collect::complete(&*self.source, &mut sections, &self.config.disabled);
+            self.whole = self.source.is_whole();
         }
+        self.source.rest();
         sections
     }
 

@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    fn run(slow: Slow, asks: usize) -> (Result<usize, Option<String>>, u32, bool) {
+    fn run(slow: Slow, asks: usize) -> (Result<usize, String>, u32, bool) {
         let boxed = Boxed::new(&slow, now);
         let source: &dyn Source = &boxed;
         for _ in 0..asks {
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_probe_that_takes_too_long_fails_as_a_whole() {
         assert_eq!(run(Slow(5, 1), 2), (Ok(1), 2, false));
-        assert_eq!(run(Slow(4, 1), 9), (Err(Some("it took longer than a probe may".into())), 3, true));
+        assert_eq!(run(Slow(4, 1), 9), (Err("it took longer than a probe may".into()), 3, true));
         // Everything it asked was answered: that is the truth, only late.
         assert_eq!(run(Slow(11, 1), 1), (Ok(1), 1, true));
     }
@@ -143,6 +143,6 @@ mod tests {
     fn a_probe_that_reads_too_much_fails_as_a_whole() {
         let much = BYTES_MAX / 2 + 1;
         assert_eq!(run(Slow(0, much), 1), (Ok(1), 1, false));
-        assert_eq!(run(Slow(0, much), 4), (Err(Some("it read more bytes than a probe may".into())), 2, true));
+        assert_eq!(run(Slow(0, much), 4), (Err("it read more bytes than a probe may".into()), 2, true));
     }
 }

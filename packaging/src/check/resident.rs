@@ -45,7 +45,8 @@ struct Measured {
 /// A figure that was missed, or a step that could not be run.
 pub fn run(args: &Resident) -> Result<()> {
     let agent = args.agent.clone().map_or_else(super::agent::build, Ok)?;
-    let scene = Scene::start(&agent, &super::agent::collector()?, "")?;
+    let muster = super::agent::collector()?;
+    let scene = Scene::start(&agent, &muster, "")?;
     let service = resident(&scene, "health_s = 15\ncheckin_s = 300\n")?;
     let start = Usage::of(service.id())?;
     let mut all = vec![Measured::new("muster-agent", service)?];
