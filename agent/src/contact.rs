@@ -13,6 +13,7 @@ use crate::state::stream::Stream;
 use shared::checkin::{Answer, CheckIn, Goodbye, Record, Settings};
 use shared::unit::At;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Posts in one contact: 10,000 spooled records take 40.
@@ -55,6 +56,8 @@ pub struct Contact {
     settings: Settings,
     /// Records that were refused in this contact.
     refused: u64,
+    /// Bytes of bodies that were sent.
+    sent_bytes: AtomicU64,
     /// This is not the machine that the key was made on.
     pub moved: bool,
 }
@@ -91,6 +94,7 @@ impl Contact {
             ahead_s: None,
             settings,
             refused: 0,
+            sent_bytes: AtomicU64::new(0),
             moved: false,
         })
     }
@@ -113,6 +117,11 @@ impl Contact {
     /// How many records were refused since this was last asked.
     pub fn take_refused(&mut self) -> u64 {
         std::mem::take(&mut self.refused)
+    }
+
+    /// Bytes of bodies sent since this was last asked.
+    pub fn take_sent_bytes(&self) -> u64 {
+        self.sent_bytes.swap(0, Ordering::Relaxed)
     }
 
     /// Notes on which machine the key was made.
@@ -271,6 +280,7 @@ impl Contact {
         drop(sent);
         let (body, packed) = deliver::pack(check_in);
         log::debug(&format!("{url}: {} records, {} bytes", check_in.records.len(), body.len()));
+        self.sent_bytes.fetch_add(u64::try_from(body.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let reply = client.post(&url, body, packed).await;
         let reply = reply.inspect(|reply| log::debug(&format!("{url}: status {}", reply.status)));
         deliver::judge(reply)

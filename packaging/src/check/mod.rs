@@ -30,6 +30,8 @@ pub enum Check {
     Here(here::Here),
     /// What a fleet over mutual TLS gets from one collector, beside bare SQLite in the same run.
     Load(load::Load),
+    /// The agent as a resident service: memory, CPU, wake-ups and disk writes, beside node_exporter and zabbix_agentd.
+    Resident(resident::Resident),
     /// One table of what the agent reads from recordings of other machines, against what others read from them.
     Recordings,
     /// The README's `## Run it` as a stranger runs it, in a bare root of Debian: timed, twice.
@@ -50,6 +52,7 @@ pub fn run(check: &Check) -> Result<()> {
         Check::Crash(crash) => crash::run(crash),
         Check::Here(here) => here::run(here),
         Check::Load(load) => load::run(load),
+        Check::Resident(resident) => resident::run(resident),
         Check::Recordings => recordings::run(),
         Check::Stranger(stranger) => stranger::run(stranger),
         Check::Commands(commands) => stranger::commands(commands),
