@@ -6,6 +6,7 @@ pub mod crash;
 mod fleet;
 pub mod here;
 pub mod load;
+pub mod powercut;
 mod recordings;
 mod resident;
 mod scene;
@@ -30,6 +31,8 @@ pub enum Check {
     Here(here::Here),
     /// What a fleet over mutual TLS gets from one collector, beside bare SQLite in the same run.
     Load(load::Load),
+    /// What was acknowledged survives a power cut at any point, of the collector and of the agent.
+    Powercut(powercut::Powercut),
     /// One table of what the agent reads from recordings of other machines, against what others read from them.
     Recordings,
     /// The README's `## Run it` as a stranger runs it, in a bare root of Debian: timed, twice.
@@ -50,6 +53,7 @@ pub fn run(check: &Check) -> Result<()> {
         Check::Crash(crash) => crash::run(crash),
         Check::Here(here) => here::run(here),
         Check::Load(load) => load::run(load),
+        Check::Powercut(powercut) => powercut::run(powercut),
         Check::Recordings => recordings::run(),
         Check::Stranger(stranger) => stranger::run(stranger),
         Check::Commands(commands) => stranger::commands(commands),

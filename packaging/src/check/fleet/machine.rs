@@ -140,6 +140,11 @@ impl Machine {
         self.acknowledged == self.record.seq
     }
 
+    /// The root of what it told last.
+    pub(in crate::check) fn root_told(&self) -> Digest {
+        self.record.root
+    }
+
     /// The last record that was acknowledged.
     pub(in crate::check) fn acknowledged(&self) -> u64 {
         self.acknowledged
