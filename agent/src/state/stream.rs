@@ -91,6 +91,8 @@ impl Stream {
                 position
             }
         };
+        // A file that was synced is no use without its name: a power cut would take all that waits.
+        files::sync_dir_of(&dir.join("position")).map_err(fail)?;
         let dir = dir.to_owned();
         let behind = false;
         let mut stream = Stream { dir, sync, readings, told, spool, position, file, untold, behind, _lock: lock };

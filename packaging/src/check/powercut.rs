@@ -118,7 +118,7 @@ fn of_collector(powercut: &Powercut) -> Result<bool> {
     let (shm, laid) = memory()?;
     let real_every = (powercut.points * usize::from(powercut.patterns) / REAL_STARTS).max(1);
     let mut real = Vec::new();
-    replay(&recording.trace, &recording.state, &cuts, |cut, disk| {
+    replay(&recording.trace, &[&recording.state], &cuts, |cut, disk| {
         let acknowledged = recording.acknowledged(cut);
         for pattern in Pattern::ALL.iter().take(powercut.patterns.into()) {
             let files = disk.cut(*pattern, &mut dice);
@@ -186,8 +186,13 @@ fn points(trace: &Trace, told: impl Iterator<Item = usize>, points: usize, dice:
 }
 
 /// Lets everything happen again, and stops at each cut.
-fn replay(trace: &Trace, root: &Path, cuts: &[usize], mut each: impl FnMut(usize, &Disk) -> Result<()>) -> Result<()> {
-    let mut disk = Disk::new(root);
+fn replay(
+    trace: &Trace,
+    directories: &[&Path],
+    cuts: &[usize],
+    mut each: impl FnMut(usize, &Disk) -> Result<()>,
+) -> Result<()> {
+    let mut disk = Disk::new(directories);
     let mut ends: Vec<(usize, usize)> =
         trace.calls.iter().enumerate().filter_map(|(number, call)| Some((call.ended?, number))).collect();
     ends.sort_unstable();

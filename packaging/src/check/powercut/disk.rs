@@ -108,9 +108,9 @@ pub(in crate::check) struct Disk {
 }
 
 impl Disk {
-    /// A disk with one empty directory.
-    pub(in crate::check) fn new(root: &Path) -> Disk {
-        let names = BTreeMap::from([(root.to_owned(), Node::Dir)]);
+    /// A disk with these empty directories.
+    pub(in crate::check) fn new(directories: &[&Path]) -> Disk {
+        let names: BTreeMap<_, _> = directories.iter().map(|path| (path.to_path_buf(), Node::Dir)).collect();
         Disk { names: names.clone(), safe_names: names, ..Disk::default() }
     }
 

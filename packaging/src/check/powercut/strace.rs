@@ -33,7 +33,7 @@ pub(in crate::check) fn wrap(binary: &Path, dir: &Path, options: &[OsString]) ->
     let options: Vec<String> = options.iter().map(|option| quoted(option)).collect();
     let script = dir.join("traced");
     let text =
-        format!("#!/bin/sh\nexec strace -D -f -qq {} -- {} \"$@\"\n", options.join(" "), quoted(binary.as_os_str()));
+        format!("#!/bin/sh\nexec strace -D -f -q {} -- {} \"$@\"\n", options.join(" "), quoted(binary.as_os_str()));
     fs::write(&script, text).context("a script")?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).context("a script")?;
     Ok(script)

@@ -118,7 +118,7 @@ fn op(text: &str, ours: &impl Fn(&Path) -> bool) -> Result<Option<Op>> {
     match name {
         "open" | "openat" | "creat" => {
             let first = usize::from(name == "openat");
-            let path = string_path(arg(first)?)?;
+            let path = path_at(&args, 0, name == "openat")?;
             let flags = args.get(first + 1).copied().unwrap_or_default();
             let has = |flag: &str| flags.split('|').any(|found| found == flag) || name == "creat";
             // One that was never answered made nothing that anything is written to.
@@ -136,11 +136,11 @@ fn op(text: &str, ours: &impl Fn(&Path) -> bool) -> Result<Option<Op>> {
         }
         "rename" | "renameat" | "renameat2" => {
             let at = name.starts_with("renameat");
-            let (from, to) = (string_path(arg(usize::from(at))?)?, string_path(arg(if at { 3 } else { 1 })?)?);
+            let (from, to) = (path_at(&args, 0, at)?, path_at(&args, if at { 2 } else { 1 }, at)?);
             Ok((ours(&from) && ours(&to) && done.is_some()).then_some(Op::Rename { from, to }))
         }
         "unlink" | "unlinkat" | "rmdir" | "mkdir" | "mkdirat" => {
-            let path = string_path(arg(usize::from(name.ends_with("at")))?)?;
+            let path = path_at(&args, 0, name.ends_with("at"))?;
             let gone = !name.starts_with("mkdir");
             let op = |path| if gone { Op::Remove { path } } else { Op::MakeDir { path } };
             Ok((ours(&path) && done.is_some()).then(|| op(path)))
@@ -179,8 +179,15 @@ fn descriptor(arg: &str) -> Result<(i32, PathBuf)> {
     Ok((fd.parse().context("its number")?, path_of(bytes(path)?)))
 }
 
-fn string_path(arg: &str) -> Result<PathBuf> {
-    Ok(path_of(string(arg)?))
+/// The path that begins with this argument: with `at`, below the directory that stands before it.
+fn path_at(args: &[&str], first: usize, at: bool) -> Result<PathBuf> {
+    let arg = |number: usize| args.get(number).copied().context("a path");
+    if !at {
+        return Ok(path_of(string(arg(first)?)?));
+    }
+    let (_, below) = arg(first)?.split_once('<').context("a directory")?;
+    let (below, _) = below.split_once('>').context("a directory")?;
+    Ok(path_of(bytes(below)?).join(path_of(string(arg(first + 1)?)?)))
 }
 
 fn path_of(bytes: Vec<u8>) -> PathBuf {

@@ -12,6 +12,7 @@ use shared::digest::Digest;
 use shared::unit::At;
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ pub(super) fn lay(files: &Files, from: &Path, to: &Path) -> Result<()> {
     for (path, content) in files {
         let path = to.join(path.strip_prefix(from).context("a path")?);
         match content {
-            None => fs::create_dir_all(&path)?,
+            None => fs::DirBuilder::new().recursive(true).mode(0o700).create(&path)?,
             Some(content) => fs::write(&path, content)?,
         }
     }

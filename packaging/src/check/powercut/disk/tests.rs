@@ -2,7 +2,7 @@ use super::*;
 
 /// Calls one after the other, each on a line of its own.
 fn after(ops: Vec<Op>) -> Disk {
-    let mut disk = Disk::new(Path::new("/d"));
+    let mut disk = Disk::new(&[Path::new("/d")]);
     for (line, op) in ops.into_iter().enumerate() {
         let call = Call { op, began: line, ended: Some(line) };
         disk.begin(line, &call).expect("begun");
