@@ -3,9 +3,11 @@
 
 pub mod agent;
 pub mod crash;
+pub mod faults;
 mod fleet;
 pub mod here;
 pub mod load;
+pub mod planted;
 pub mod powercut;
 mod recordings;
 mod resident;
@@ -27,10 +29,14 @@ pub enum Check {
     Agent,
     /// What was acknowledged survives kill -9 of the collector, once.
     Crash(crash::Crash),
+    /// An error of the disk at any system call loses nothing that was acknowledged.
+    Faults(faults::Faults),
     /// What the agent tells of this machine, against what the machine's own tools say.
     Here(here::Here),
     /// What a fleet over mutual TLS gets from one collector, beside bare SQLite in the same run.
     Load(load::Load),
+    /// The checks turn red when a bug is planted: a copy is built for each.
+    Planted(planted::Planted),
     /// What was acknowledged survives a power cut at any point, of the collector and of the agent.
     Powercut(powercut::Powercut),
     /// One table of what the agent reads from recordings of other machines, against what others read from them.
@@ -51,8 +57,10 @@ pub fn run(check: &Check) -> Result<()> {
     match check {
         Check::Agent => agent::run(),
         Check::Crash(crash) => crash::run(crash),
+        Check::Faults(faults) => faults::run(faults),
         Check::Here(here) => here::run(here),
         Check::Load(load) => load::run(load),
+        Check::Planted(planted) => planted::run(planted),
         Check::Powercut(powercut) => powercut::run(powercut),
         Check::Recordings => recordings::run(),
         Check::Stranger(stranger) => stranger::run(stranger),

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Until it answers.
@@ -69,6 +69,17 @@ impl Collector {
     /// Its process.
     pub(in crate::check) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How it ended, if it did by itself within this span.
+    pub(in crate::check) fn ended_within(&mut self, span: Duration) -> Result<Option<ExitStatus>> {
+        let began = Instant::now();
+        loop {
+            match self.child.try_wait().context("the collector")? {
+                None if began.elapsed() < span => crate::check::pause(LOOK),
+                status => return Ok(status),
+            }
+        }
     }
 
     /// SIGKILL, and waits until it is gone.

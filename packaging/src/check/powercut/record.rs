@@ -26,10 +26,10 @@ pub(super) struct Ack {
 
 /// A machine, and what it told.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) id: String,
+pub(in crate::check) struct Told {
+    pub(in crate::check) id: String,
     /// The root that its record n + 1 led to.
-    pub(super) roots: Vec<Digest>,
+    pub(in crate::check) roots: Vec<Digest>,
 }
 
 /// What was recorded.
