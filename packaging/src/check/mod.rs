@@ -13,6 +13,8 @@ mod recordings;
 mod resident;
 mod scene;
 pub mod security;
+pub mod small;
+pub mod spool;
 pub mod stranger;
 mod wire;
 
@@ -41,6 +43,10 @@ pub enum Check {
     Powercut(powercut::Powercut),
     /// One table of what the agent reads from recordings of other machines, against what others read from them.
     Recordings,
+    /// The agent lives through a full disk, files that may not grow, few descriptors and little memory.
+    Small(small::Small),
+    /// What an agent spools while the collector is away arrives once, through any number of kills.
+    Spool(spool::Spool),
     /// The README's `## Run it` as a stranger runs it, in a bare root of Debian: timed, twice.
     Stranger(stranger::Stranger),
     /// The README's two commands on a fresh clone on this machine, timed.
@@ -63,6 +69,8 @@ pub fn run(check: &Check) -> Result<()> {
         Check::Planted(planted) => planted::run(planted),
         Check::Powercut(powercut) => powercut::run(powercut),
         Check::Recordings => recordings::run(),
+        Check::Small(small) => small::run(small),
+        Check::Spool(spool) => spool::run(spool),
         Check::Stranger(stranger) => stranger::run(stranger),
         Check::Commands(commands) => stranger::commands(commands),
         Check::Security(security) => security::run(security),
