@@ -70,9 +70,9 @@ pub fn run(small: &Small) -> Result<()> {
 }
 
 fn tell(name: &str, seen: Result<String>) -> bool {
-    match seen {
+    match &seen {
         Ok(seen) => println!("PASS {name}: {seen}"),
-        Err(ref error) => println!("FAIL {name}: {error:#}"),
+        Err(error) => println!("FAIL {name}: {error:#}"),
     }
     seen.is_ok()
 }
