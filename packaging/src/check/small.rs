@@ -103,10 +103,14 @@ fn start(world: &World, agent: &Agent, before: &[&str]) -> Result<Running> {
     Ok(Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().context("muster-agent run")?))
 }
 
-/// The limit is there before the first report, and goes after a while.
+/// The limit is there before the first report if it can be, and goes after a while.
 fn limited(world: &World, name: &str, limit: &str) -> Result<String> {
     let agent = world.join(name);
     let mut running = start(world, &agent, &[])?;
+    if limit.starts_with("--nofile") {
+        // Without descriptors nothing can start; what runs must go on.
+        settled(world, &mut running, &agent.state)?;
+    }
     prlimit(&running, limit)?;
     super::pause(LIMITED);
     alive(world, &mut running)?;

@@ -21,7 +21,7 @@ use shared::unit::At;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -180,7 +180,7 @@ impl Done {
 }
 
 /// What an agent that starts there sends, and what it makes next.
-fn recovered(state: &PathBuf, done: &Done) -> Result<verify::Found> {
+fn recovered(state: &Path, done: &Done) -> Result<verify::Found> {
     let began = Instant::now();
     let mut stream = Stream::open(state, QUOTA, At(0), None)?;
     let mut found = verify::Found { start: began.elapsed(), ..verify::Found::default() };
