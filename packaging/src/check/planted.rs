@@ -49,8 +49,8 @@ const BUGS: &[Bug] = &[
     Bug {
         name: "reply before commit",
         file: "collector/src/store/writer.rs",
-        text: "        self.engine.commit()?;\n",
-        planted: "        answers.drain(..).for_each(Answer::send);\n        self.engine.commit()?;\n",
+        text: "        let head = self.journal.write(&mut self.engine)?;\n",
+        planted: "        let head = self.journal.write(&mut self.engine)?;\n        answers.drain(..).for_each(Answer::send);\n",
         check: POWERCUT,
         says: "FAIL collector: acknowledged and lost",
     },
