@@ -115,6 +115,7 @@ pub async fn start(mut config: Config) -> Result<Running, Failure> {
     let hands = jobs::Hands { store: store.clone(), fleet: fleet.clone(), certificate, checkin_s };
     let app: App = Arc::new(AppState::new(store, fleet, keyring, authority, config));
     let (stopper, stop) = stop::pair();
+    api::ca::catch_up(&app).await;
     open_doors(&app, bound, TlsAcceptor::from(agents_tls), TlsAcceptor::from(web_tls), &stop);
     jobs::start(&hands, &stop);
     Ok(Running { app, addresses, hands, stopper, down })
@@ -186,7 +187,7 @@ fn of_pki(error: pki::Error) -> Failure {
         pki::Error::File { .. } => Code::Database,
         pki::Error::Damaged { .. } => Code::Database,
         pki::Error::Name(_) => Code::Config,
-        pki::Error::Sign(_) | pki::Error::Tls(_) | pki::Error::Randomness(_) => Code::Failed,
+        pki::Error::Sign(_) | pki::Error::Tls(_) | pki::Error::Randomness(_) | pki::Error::Order(_) => Code::Failed,
     };
     Failure::new(code, error.to_string())
 }
