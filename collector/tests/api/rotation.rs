@@ -13,9 +13,12 @@ async fn shown(desk: &Desk) -> Value {
 }
 
 async fn told(desk: &Desk) -> Vec<Value> {
-    let path = "/v1/events?kind=ca_prepared,ca_activated,ca_retired";
-    let page = desk.local("GET", path, "").await.body;
-    page["items"].as_array().expect("a list").clone()
+    let page = desk.local("GET", "/v1/events?limit=500", "").await.body;
+    let entries = page["items"].as_array().expect("a list").iter();
+    entries
+        .filter(|entry| entry["event"]["kind"].as_str().is_some_and(|kind| kind.starts_with("ca_")))
+        .cloned()
+        .collect()
 }
 
 fn places(shown: &Value) -> Vec<String> {
