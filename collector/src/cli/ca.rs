@@ -13,13 +13,14 @@ const KEEP: &str = "copy the folder `pki` of the state directory again: a copy f
 
 /// For `--help` of the noun.
 const AFTER: &str = "\
-A rotation is three steps, days apart; the collector runs all the while, and no agent is locked out:
+A rotation is three steps; the collector runs all the while, and a step that would lock agents out waits:
   muster ca prepare     makes the next roots; agents learn them at their next check-ins
   muster ca activate    the next roots sign from now on; agents renew at their next check-ins
   muster ca retire      the old roots are trusted no more, their keys are destroyed
 
-Join files hold the roots: those from before `prepare` no longer enroll after `activate`. So does every copy that
-tools were given for --ca. After each step copy the folder `pki` again. Needs the scope ca:admin.";
+Join files hold the roots: those from before `prepare` no longer enroll after `activate`. So it is with copies that
+tools were given for --ca. After each step copy the folder `pki` again: a copy from before it locks agents out.
+Needs the scope ca:admin.";
 
 /// The certificate authority.
 #[derive(Debug, Subcommand)]
