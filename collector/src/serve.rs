@@ -148,6 +148,8 @@ impl Running {
         if tokio::time::timeout(DRAIN + DRAIN_SLACK, self.stopper.stop()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
+        // A step of a rotation is taken to its end, whoever asked for it.
+        drop(self.app.rotating.lock().await);
         if let Err(error) = seen::flush(&self.hands.store, &self.hands.fleet).await {
             tracing::warn!(%error, "last-seen could not be flushed; the next beats bring it back");
         }

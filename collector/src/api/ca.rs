@@ -217,6 +217,7 @@ async fn retire(
 }
 
 /// Takes a step to its end, also when the caller does not wait for it.
+#[expect(clippy::disallowed_methods, reason = "a stop waits for it by the lock that it holds")]
 async fn take(
     app: App,
     principal: Principal,
