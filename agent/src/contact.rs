@@ -18,6 +18,9 @@ use std::time::Duration;
 
 /// Posts in one contact: 10,000 spooled records take 40.
 const POSTS_MAX: usize = 64;
+/// What to do where the collector is the right one all the same.
+const ROTATED: &str =
+    "if its CA was rotated without this machine, `muster-agent seal --yes` and enroll with a new join file";
 /// A machine that goes down does not wait longer for the collector.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -47,6 +50,8 @@ pub struct Contact {
     doubt: Option<String>,
     /// A next identity was given up, and no answer came since.
     given_up: bool,
+    /// A renewal led nowhere, and none has worked since: the next one has its time, whatever the collector wishes.
+    put_off: bool,
     /// The certificate has ended by the collector's word, or by this clock where nobody answers.
     expired: bool,
     /// The collector's clock in its last answer, and the time since boot then.
@@ -89,6 +94,7 @@ impl Contact {
             next,
             doubt: None,
             given_up: false,
+            put_off: false,
             expired: false,
             heard: None,
             ahead_s: None,
@@ -221,7 +227,8 @@ impl Contact {
                 self.expired |= self.floor.now() > granted.expires;
                 Ended::Later(None, doubt.unwrap_or(why))
             }
-            (Outcome::Refused(_, why) | Outcome::Untrusted(why), _) => Ended::Later(None, why),
+            (Outcome::Refused(_, why), _) => Ended::Later(None, why),
+            (Outcome::Untrusted(why), _) => Ended::Later(None, format!("{why}; {ROTATED}")),
             (Outcome::Taken(answer), _) => Ended::Done(answer),
         }
     }
@@ -312,11 +319,13 @@ impl Contact {
             log::warn(&error.to_string());
         }
         log::info(&format!("the certificate of generation {} is in use", next.stored.granted.generation));
+        self.put_off = false;
         (self.current, self.client) = (next, client);
     }
 
     /// What was wrong with one renewal may be wrong with the next: not before half of what is left has passed.
     fn put_off_renewal(&mut self, now: At) {
+        self.put_off = true;
         let stored = &mut self.current.stored;
         stored.renew_at = now.plus_secs(stored.granted.expires.secs_since(now).max(0) / 2);
         if let Err(error) = self.vault.update(stored) {
@@ -338,7 +347,9 @@ impl Contact {
         if let Err(error) = self.vault.reserve().keep() {
             log::debug(&error.to_string());
         }
-        if answer.now >= self.current.stored.renew_at {
+        // Before its time where the collector's roots have changed: with the certificate come those to trust.
+        let wished = answer.renew && !self.put_off;
+        if answer.now >= self.current.stored.renew_at || wished {
             match enroll::renew(&self.client, &self.current, &self.vault).await.and_then(|next| self.connect(next)) {
                 Ok(next) => self.next = Some(next),
                 Err(fail) => log::warn(&format!("the certificate could not be renewed, and is still good: {fail}")),

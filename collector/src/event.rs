@@ -166,6 +166,14 @@ pub enum Event {
     ApiTokenCreated { name: String, scopes: Vec<String>, expires: At },
     /// An API token can no longer be used.
     ApiTokenRevoked { name: String },
+    /// The next roots of the authority were made and are handed out: SHA-256 of their certificates, hexadecimal.
+    CaPrepared { revision: u16, server: String, agents: String },
+    /// They sign from now on. So many agents do not know them and are locked out until they enroll again; the first
+    /// of them by name.
+    CaActivated { revision: u16, server: String, agents: String, locked_out: u64, names: Vec<String> },
+    /// Those before are trusted no more, and their keys were destroyed; told are those that are left. So many agents
+    /// still had a certificate by the old ones and are locked out until they enroll again; the first of them by name.
+    CaRetired { revision: u16, server: String, agents: String, locked_out: u64, names: Vec<String> },
     /// A new agent has its identity, or waits for approval.
     AgentEnrolled { name: String, version: String, source: String, fingerprint: String, pending: bool },
     /// A waiting agent was let in.

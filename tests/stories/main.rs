@@ -8,3 +8,4 @@ mod mission;
 mod output;
 mod restart;
 mod roles;
+mod rotation;

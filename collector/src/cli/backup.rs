@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Copies of the database.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A backup holds the database. Keep a copy of the folder `pki` of the state directory as well: it holds the keys\nby which agents know their collector, and does not change."
+    after_help = "A backup holds the database. Keep a copy of the folder `pki` of the state directory as well: it holds the keys\nby which agents know their collector, and changes only when the CA is rotated (muster ca)."
 )]
 pub struct Backup {
     #[command(flatten)]

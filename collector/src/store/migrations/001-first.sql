@@ -103,6 +103,7 @@ create table agent (
     next_generation BIGINT,
     next_fingerprint TEXT,
     next_expires BIGINT,
+    roots BIGINT not null,
     recoveries BIGINT not null,
     asset TEXT,
     stream BLOB,

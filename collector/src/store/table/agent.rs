@@ -16,22 +16,22 @@ macro_rules! columns {
     () => {
         "a.id, a.rev, a.state, a.reason, a.name, a.version, a.token, a.labels, a.source, a.enrolled, a.first_key, \
          a.current_generation, a.current_fingerprint, a.current_expires, a.next_generation, a.next_fingerprint, \
-         a.next_expires, a.recoveries, a.asset, a.stream, a.seq, a.record, a.root, a.goodbye"
+         a.next_expires, a.roots, a.recoveries, a.asset, a.stream, a.seq, a.record, a.root, a.goodbye"
     };
 }
 pub(crate) use columns;
 
 const PUT: Sql = Sql("insert into agent (id, rev, state, reason, name, version, token, labels, source, enrolled, \
      first_key, current_generation, current_fingerprint, current_expires, next_generation, next_fingerprint, \
-     next_expires, recoveries, asset, stream, seq, record, root, goodbye) \
+     next_expires, roots, recoveries, asset, stream, seq, record, root, goodbye) \
      values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
-     ?23, ?24) \
+     ?23, ?24, ?25) \
      on conflict (id) do update set rev = excluded.rev, state = excluded.state, reason = excluded.reason, \
      name = excluded.name, version = excluded.version, labels = excluded.labels, source = excluded.source, \
      current_generation = excluded.current_generation, current_fingerprint = excluded.current_fingerprint, \
      current_expires = excluded.current_expires, next_generation = excluded.next_generation, \
      next_fingerprint = excluded.next_fingerprint, next_expires = excluded.next_expires, \
-     recoveries = excluded.recoveries, asset = excluded.asset, stream = excluded.stream, seq = excluded.seq, \
+     roots = excluded.roots, recoveries = excluded.recoveries, asset = excluded.asset, stream = excluded.stream, seq = excluded.seq, \
      record = excluded.record, root = excluded.root, goodbye = excluded.goodbye \
      where agent.rev = excluded.rev - 1");
 
@@ -63,6 +63,7 @@ pub fn put(engine: &mut dyn Engine, agent: &Agent) -> Result<(), Error> {
             next_generation,
             next_fingerprint,
             next_expires,
+            u32::from(agent.roots).into(),
             agent.recoveries.into(),
             agent.asset.into(),
             agent.stream.into(),
@@ -102,6 +103,7 @@ pub fn read_from(c: &mut Cells<'_>) -> Result<Agent, Error> {
         first_key: c.string()?,
         current: read_cert(c)?,
         next: read_cert(c)?,
+        roots: c.small()?,
         recoveries: c.small()?,
         asset: c.opt_parse()?,
         stream: c.opt_digest()?,
