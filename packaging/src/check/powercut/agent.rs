@@ -100,7 +100,16 @@ fn hash(record: &Record) -> String {
 }
 
 fn answer(seq: u64, root: Digest) -> Answer {
-    Answer { root, seq, want: Vec::new(), stale: false, next_s: 60, now: At(0), settings: Digest::default() }
+    Answer {
+        root,
+        seq,
+        want: Vec::new(),
+        stale: false,
+        renew: false,
+        next_s: 60,
+        now: At(0),
+        settings: Digest::default(),
+    }
 }
 
 /// Records the child, cuts and compares; whether all holds.
