@@ -88,13 +88,14 @@ impl World {
 
     /// Starts the collector and waits until it says that it answers.
     pub fn start_collector(&mut self) {
-        let mut child = Command::new(binary("muster"))
-            .args(["serve", "--config"])
-            .arg(self.path("muster.toml"))
-            .stdout(Stdio::piped())
-            .stderr(self.log("collector.log"))
-            .spawn()
-            .expect("muster starts");
+        let mut command = Command::new(binary("muster"));
+        command.args(["serve", "--config"]).arg(self.path("muster.toml")).stderr(self.log("collector.log"));
+        self.launch(command);
+    }
+
+    /// The same by a command of the story, which becomes the collector.
+    pub fn launch(&mut self, mut command: Command) {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("muster starts");
         let mut line = String::new();
         let out = child.stdout.take().expect("its output");
         BufReader::new(out).read_line(&mut line).expect("its first line");
