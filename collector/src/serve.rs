@@ -88,8 +88,10 @@ pub async fn run(config: Config, passed: Passed) -> Result<(), Failure> {
         why = running.down() => Err(why),
     };
     notify::say(notify::STOPPING);
-    running.stop().await;
-    ended
+    match (ended, running.stop().await) {
+        (Ok(()), Some(late)) => Err(late),
+        (ended, _) => ended,
+    }
 }
 
 /// Starts; everything answers when this returns.
@@ -144,11 +146,11 @@ impl Running {
     /// Returns only when the database can no longer be written, with the reason.
     pub async fn down(&mut self) -> Failure {
         let why = (&mut self.down).await.unwrap_or_else(|_| "the writer is gone".to_owned());
-        Failure::new(Code::Database, format!("the database can no longer be written: {why}"))
+        Failure::new(Code::Database, why)
     }
 
-    /// Stops: no new connections, what was asked is answered, what is in memory is kept.
-    pub async fn stop(mut self) {
+    /// Stops: no new connections, what was asked is answered, what is in memory is kept. Gives what failed on the way.
+    pub async fn stop(mut self) -> Option<Failure> {
         if tokio::time::timeout(DRAIN + DRAIN_SLACK, self.stopper.stop()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
@@ -161,6 +163,7 @@ impl Running {
         if self.socket_is_own {
             let _ = fs::remove_file(&self.addresses.socket);
         }
+        self.down.try_recv().ok().map(|why| Failure::new(Code::Database, why))
     }
 }
 

@@ -125,6 +125,11 @@ impl World {
         self.collector.as_ref().map(Child::id)
     }
 
+    /// Waits until the collector ends by itself; gives its exit code.
+    pub fn collector_end(&mut self) -> Option<i32> {
+        self.collector.take().expect("a collector").wait().expect("it ends").code()
+    }
+
     /// Ends the collector as an admin would.
     pub fn stop_collector(&mut self) {
         if let Some(child) = self.collector.take() {

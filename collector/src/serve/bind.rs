@@ -148,8 +148,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_in_use_is_one_line() {
-        let (_held, address) = port("web_listen", ([127, 0, 0, 1], 0).into()).await.expect("a port");
-        let error = port("web_listen", address).await.expect_err("in use");
+        let (_held, address) = port("web_listen", ([127, 0, 0, 1], 0).into(), None).await.expect("a port");
+        let error = port("web_listen", address, None).await.expect_err("in use");
         assert_eq!(error.code, Code::Address);
         assert!(error.message.starts_with(&format!("web_listen {address}: Address already in use")), "{error:?}");
     }

@@ -18,6 +18,7 @@ mod cells;
 pub mod check;
 mod codec;
 pub mod disk;
+mod down;
 pub mod engine;
 mod journal;
 pub mod load;
@@ -34,6 +35,7 @@ mod writer;
 
 use crate::event::Actor;
 use crate::work::{Policy, Refusal, Reply, Row, Work};
+use down::Down;
 use engine::Engine;
 pub use open::OpenError;
 use readers::Readers;
@@ -66,7 +68,7 @@ struct Inner {
     head: watch::Receiver<u64>,
     readers: Readers,
     thread: Mutex<Option<JoinHandle<()>>>,
-    down: Arc<Mutex<Option<String>>>,
+    down: Arc<Down>,
 }
 
 /// What a store is opened with.
@@ -171,7 +173,8 @@ pub enum Denied {
     /// This work cannot be done, others can: a row it needs is damaged, or a rule has a bug.
     #[error("this could not be done: {0}")]
     Failed(String),
-    /// The writer has stopped after an I/O error; the process is about to end.
+    /// The database failed; the process is about to end. Whether it was done after all, the next start tells: ask
+    /// again with the same report id or idempotency key.
     #[error("the collector is stopping: {0}")]
     Down(String),
 }
@@ -184,18 +187,23 @@ impl Store {
     pub fn open(options: Options) -> Result<Store, OpenError> {
         let Options { path, outside, floor_bytes, ballast, on_down } = options;
         let lock = open::Lock::take(&path)?;
-        let engine = open::writer(&path, (outside.clock)())?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut floor = disk::Floor::new(directory.to_owned(), floor_bytes);
         if ballast {
+            // Before anything else is written: on a full disk this makes room for the log.
             floor.keep_ballast();
         }
+        let engine = open::writer(&path, (outside.clock)())?;
         let (head_sender, head) = watch::channel(0);
         let gauge = Arc::new(Gauge::default());
         let writer = Writer::new(engine, outside, floor, Arc::clone(&gauge), head_sender)
             .map_err(|error| OpenError::Other { path: path.clone(), error })?;
         let (queue, jobs) = sync_channel(QUEUE_WORKS);
-        let down = Arc::new(Mutex::new(None));
+        let database = path.clone();
+        let down = Arc::new(Down::new(Box::new(move |why| {
+            open::suspect(&database, &why);
+            on_down(why);
+        })));
         let held = Arc::clone(&down);
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
             let _lock = lock;
@@ -205,12 +213,10 @@ impl Store {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "the writer panicked".to_owned(),
             };
-            tracing::error!(why, "the writer stopped");
-            *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
-            on_down(why);
+            held.fall(&why);
         });
         let thread = thread.map_err(|error| OpenError::io(&path, &error))?;
-        let readers = Readers::new(path);
+        let readers = Readers::new(path, Arc::clone(&down));
         Ok(Store { inner: Arc::new(Inner { queue, gauge, head, readers, thread: Mutex::new(Some(thread)), down }) })
     }
 
@@ -244,6 +250,9 @@ impl Store {
     }
 
     fn queue(&self, job: Job) -> Result<(), Denied> {
+        if self.inner.down.why().is_some() {
+            return Err(self.stopped());
+        }
         self.inner.gauge.waiting.fetch_add(1, Ordering::Relaxed);
         self.inner.queue.try_send(job).map_err(|error| {
             let waiting = self.inner.gauge.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -264,8 +273,7 @@ impl Store {
     }
 
     fn stopped(&self) -> Denied {
-        let why = self.inner.down.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Denied::Down(why.unwrap_or_else(|| "the database is closed".to_owned()))
+        Denied::Down(self.inner.down.why().unwrap_or_else(|| "the database is closed".to_owned()))
     }
 
     /// Runs a read on a connection that sees a consistent state.

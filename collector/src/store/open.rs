@@ -162,16 +162,33 @@ pub fn writer(path: &Path, now: At) -> Result<Sqlite, OpenError> {
     Ok(engine)
 }
 
-/// Looks at the pages before anything is written, where that takes no longer than a start may; `muster doctor`
-/// looks at all of any database.
+/// Looks at the pages before anything is written, where that takes no longer than a start may, and always after the
+/// disk failed; `muster doctor` looks at all of any database.
 fn whole(path: &Path, reader: &mut Sqlite) -> Result<(), OpenError> {
     let bytes = std::fs::metadata(path).map_err(|e| OpenError::io(path, &e))?.len();
-    if bytes > QUICK_CHECK_BYTES_MAX {
+    let suspect = suspicion(path);
+    if bytes > QUICK_CHECK_BYTES_MAX && !suspect.exists() {
         return Ok(());
     }
     match check::quick(reader).map_err(|e| OpenError::of(path, e))? {
         Some(what) => Err(OpenError::Damaged { path: path.to_owned(), what }),
-        None => Ok(()),
+        None => match std::fs::remove_file(&suspect) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(OpenError::io(&suspect, &error)),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// The file that asks the next start to look at every page, of however large a database.
+fn suspicion(path: &Path) -> PathBuf {
+    path.with_extension("suspect")
+}
+
+/// The disk failed: the next start looks at every page.
+pub(super) fn suspect(path: &Path, why: &str) {
+    let file = suspicion(path);
+    if let Err(unwritten) = std::fs::write(&file, format!("{why}\n")) {
+        tracing::error!(error = %unwritten, path = %file.display(), "run `muster doctor` before the next start");
     }
 }
 

@@ -148,11 +148,28 @@ impl<E: Engine> Writer<E> {
                 return Err(error);
             }
             self.measure(works, started.elapsed());
+            // Everyone was answered: what was committed is durable in the log already.
+            if let Err(error) = self.tidy(stop) {
+                self.fail_queue(queue, &error);
+                return Err(error);
+            }
             if stop {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Moves the log where it is long, or all of it at the end. Without space it stays, and is tried again.
+    fn tidy(&mut self, stop: bool) -> Result<(), Error> {
+        match if stop { self.engine.rest() } else { self.engine.tidy() } {
+            Err(error) if error.is_fatal() => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the log could not be moved into the database; it is tried again");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     fn measure(&self, works: usize, took: Duration) {
@@ -232,7 +249,7 @@ impl<E: Engine> Writer<E> {
         let counted = self.refused.due((self.outside.clock)());
         self.tell(&counted)?;
         let head = self.journal.write(&mut self.engine)?;
-        self.engine.commit()?;
+        self.engine.commit().map_err(|error| error.at("commit"))?;
         Ok(head)
     }
 
