@@ -108,7 +108,7 @@ pub async fn start(mut config: Config, passed: Passed) -> Result<Running, Failur
         (tls::agents(&authority, certificate.clone()).map_err(of_pki)?, tls::web(certificate.clone()).map_err(of_pki)?);
     let fleet = Arc::new(Fleet::default());
     let keyring = Arc::new(Keyring::default());
-    let (store, down) = memory::open(&config, &fleet, &keyring).await?;
+    let (store, down) = memory::open(&config, Some(authority.deployment()), &fleet, &keyring).await?;
     let bound = bind::all(&config, passed).await?;
     fill_in_ports(&mut config, &bound);
     let addresses = Addresses {

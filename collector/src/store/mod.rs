@@ -21,12 +21,14 @@ pub mod disk;
 mod down;
 pub mod engine;
 mod journal;
+mod ledger;
 pub mod load;
 mod names;
 pub mod open;
 pub mod page;
 pub mod read;
 mod readers;
+pub mod restore;
 mod schema;
 mod sortkey;
 mod sqlite;
@@ -77,6 +79,7 @@ pub struct Options {
     outside: Outside,
     floor_bytes: Option<u64>,
     ballast: bool,
+    deployment: Option<String>,
     on_down: Box<dyn FnOnce(String) + Send>,
 }
 
@@ -94,6 +97,7 @@ impl Options {
             },
             floor_bytes: None,
             ballast: false,
+            deployment: None,
             on_down: Box::new(|_| {}),
         }
     }
@@ -141,6 +145,13 @@ impl Options {
         self
     }
 
+    /// The deployment whose keys lie beside the database: one that belongs to another is refused.
+    #[must_use]
+    pub fn deployment(mut self, id: String) -> Options {
+        self.deployment = Some(id);
+        self
+    }
+
     /// Where ids come from: 16 bytes that no two calls share.
     #[must_use]
     pub fn seed(mut self, seed: impl Fn() -> [u8; 16] + Send + Sync + 'static) -> Options {
@@ -185,7 +196,7 @@ impl Store {
     /// # Errors
     /// [`OpenError`].
     pub fn open(options: Options) -> Result<Store, OpenError> {
-        let Options { path, outside, floor_bytes, ballast, on_down } = options;
+        let Options { path, outside, floor_bytes, ballast, deployment, on_down } = options;
         let lock = open::Lock::take(&path)?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut floor = disk::Floor::new(directory.to_owned(), floor_bytes);
@@ -193,11 +204,17 @@ impl Store {
             // Before anything else is written: on a full disk this makes room for the log.
             floor.keep_ballast();
         }
-        let engine = open::writer(&path, (outside.clock)())?;
+        let mut engine = open::writer(&path, (outside.clock)())?;
+        if let Some(id) = &deployment {
+            open::belongs(&mut engine, &path, id)?;
+        }
+        let now = (outside.clock)();
+        let ledger = open::ledger(&mut engine, &path, now)?;
         let (head_sender, head) = watch::channel(0);
         let gauge = Arc::new(Gauge::default());
-        let writer = Writer::new(engine, outside, floor, Arc::clone(&gauge), head_sender)
+        let mut writer = Writer::new(engine, outside, floor, Arc::clone(&gauge), head_sender)
             .map_err(|error| OpenError::Other { path: path.clone(), error })?;
+        writer.ledger = Some(ledger);
         let (queue, jobs) = sync_channel(QUEUE_WORKS);
         let database = path.clone();
         let down = Arc::new(Down::new(Box::new(move |why| {
