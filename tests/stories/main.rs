@@ -8,4 +8,5 @@ mod largest;
 mod mission;
 mod output;
 mod restart;
+mod restore;
 mod sockets;
