@@ -1,6 +1,7 @@
 //! Stories: what users do, on the real binaries.
 
 mod bad_input;
+mod disk_errors;
 mod help;
 mod identity;
 mod largest;
@@ -9,3 +10,5 @@ mod output;
 mod restart;
 mod roles;
 mod rotation;
+mod restore;
+mod sockets;

@@ -6,6 +6,7 @@ mod fold;
 mod once;
 mod opening;
 mod pages;
+mod restored;
 mod round;
 mod sweep;
 mod tick;
@@ -144,6 +145,10 @@ impl Engine for Trap {
 
     fn has_tables(&mut self) -> Result<bool, Error> {
         self.engine.has_tables()
+    }
+
+    fn rest(&mut self) -> Result<(), Error> {
+        self.spring("rest").and_then(|()| self.engine.rest())
     }
 }
 
