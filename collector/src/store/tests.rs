@@ -2,6 +2,7 @@
 
 mod broken;
 mod desk;
+mod flips;
 mod fold;
 mod once;
 mod opening;
