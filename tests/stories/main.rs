@@ -8,7 +8,7 @@ mod largest;
 mod mission;
 mod output;
 mod restart;
+mod restore;
 mod roles;
 mod rotation;
-mod restore;
 mod sockets;
