@@ -176,7 +176,7 @@ async fn submit_all(store: &Store, works: Vec<Work>) -> Vec<Result<Reply, Denied
         match first {
             Poll::Pending => waiting.push(Ok(pending)),
             Poll::Ready(reply) => {
-                let full = matches!(reply, Err(Denied::Busy { .. } | Denied::Down(_)));
+                let full = matches!(reply, Err(Denied::Busy { .. } | Denied::ReadOnly(_) | Denied::Down(_)));
                 waiting.push(Err(reply));
                 if full {
                     break;

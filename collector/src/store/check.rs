@@ -82,17 +82,14 @@ fn stable<T>(engine: &mut Sqlite, part: impl FnOnce(&mut Sqlite) -> Result<T, Er
 ///
 /// # Errors
 /// As [`file`].
-pub fn scrub(
-    path: &std::path::Path,
-    mut stop: impl FnMut() -> bool + Send + 'static,
-) -> Result<Vec<Finding>, super::OpenError> {
+pub fn scrub(path: &std::path::Path) -> Result<Vec<Finding>, super::OpenError> {
     let mut engine = super::open::reader(path)?;
     let other = |error| super::OpenError::Other { path: path.to_owned(), error };
     let mut since = Instant::now();
     let rest = move || {
         pause(since.elapsed().min(REST_MAX));
         since = Instant::now();
-        stop()
+        false
     };
     engine.end_when(rest).map_err(other)?;
     check(&mut engine).map_err(other)
@@ -113,6 +110,17 @@ fn pause(time: Duration) {
 pub fn quick(engine: &mut dyn Engine) -> Result<Option<String>, Error> {
     let said = one(engine, Sql("pragma quick_check(1)"), &[], |cells| Cells::new("file", cells).string())?;
     Ok(said.filter(|said| said != "ok"))
+}
+
+/// How the file keeps its journal: `wal`, as [`Sqlite::writer`] sets it.
+///
+/// # Errors
+/// [`super::OpenError`] if it cannot be opened or read.
+pub fn journal_mode(path: &std::path::Path) -> Result<String, super::OpenError> {
+    let mut engine = super::open::reader(path)?;
+    let mode = one(&mut engine, Sql("pragma journal_mode"), &[], |cells| Cells::new("file", cells).string());
+    let mode = mode.map_err(|error| super::OpenError::Other { path: path.to_owned(), error })?;
+    Ok(mode.unwrap_or_default())
 }
 
 /// SQLite's own check of its pages and indexes, and of references between tables.

@@ -10,7 +10,9 @@
 //! | `table/` | how each noun lies in its table |
 //! | `load/`, `apply`, `names`, `journal`, `writer` | one work: what it needs, what was decided, what is told, and the commit |
 //! | `page`, `read/` | reads of the API, one file per noun |
-//! | `backup`, `check` | copies, and whether what is stored is right |
+//! | `sum` | what tells a row that changed by itself |
+//! | `backup`, `restore`, `ledger` | copies, and what outlives them |
+//! | `check`, `scrub` | whether what is stored is right |
 
 mod apply;
 pub mod backup;
@@ -30,6 +32,7 @@ pub mod read;
 mod readers;
 pub mod restore;
 mod schema;
+pub mod scrub;
 mod sortkey;
 mod sqlite;
 mod sum;
@@ -47,7 +50,7 @@ use shared::unit::At;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 use writer::{Gauge, Job, Outside, Writer};
@@ -72,6 +75,9 @@ struct Inner {
     readers: Readers,
     thread: Mutex<Option<JoinHandle<()>>>,
     down: Arc<Down>,
+    path: PathBuf,
+    /// The first thing that a scrub found, until the next start.
+    damaged: OnceLock<String>,
 }
 
 /// What a store is opened with.
@@ -182,6 +188,9 @@ pub enum Denied {
         /// Seconds to wait.
         retry_s: u32,
     },
+    /// What is stored is damaged: nothing is taken from machines until a good backup was restored.
+    #[error("the register is damaged and takes nothing from agents until it is restored: {0}")]
+    ReadOnly(String),
     /// This work cannot be done, others can: a row it needs is damaged, or a rule has a bug.
     #[error("this could not be done: {0}")]
     Failed(String),
@@ -206,6 +215,10 @@ impl Store {
             floor.keep_ballast();
         }
         let mut engine = open::writer(&path, (outside.clock)())?;
+        let damaged = OnceLock::new();
+        if let Some(what) = scrub::held(&path, (outside.clock)())? {
+            found(&damaged, &what);
+        }
         if let Some(id) = &deployment {
             open::belongs(&mut engine, &path, id)?;
         }
@@ -234,8 +247,9 @@ impl Store {
             held.fall(&why);
         });
         let thread = thread.map_err(|error| OpenError::io(&path, &error))?;
-        let readers = Readers::new(path, Arc::clone(&down));
-        Ok(Store { inner: Arc::new(Inner { queue, gauge, head, readers, thread: Mutex::new(Some(thread)), down }) })
+        let readers = Readers::new(path.clone(), Arc::clone(&down));
+        let thread = Mutex::new(Some(thread));
+        Ok(Store { inner: Arc::new(Inner { queue, gauge, head, readers, thread, down, path, damaged }) })
     }
 
     /// Queues a work and waits until it is decided and durable.
@@ -243,6 +257,11 @@ impl Store {
     /// # Errors
     /// [`Denied`]: nothing was done.
     pub async fn submit(&self, work: Work) -> Result<Reply, Denied> {
+        if let Some(what) = self.inner.damaged.get()
+            && writer::is_ingest(&work)
+        {
+            return Err(Denied::ReadOnly(what.clone()));
+        }
         let people = matches!(work, Work::Tick) || work.actor().is_some_and(is_people);
         let waiting = self.inner.gauge.waiting.load(Ordering::Relaxed);
         if !people && waiting >= QUEUE_WORKS - QUEUE_RESERVE {
@@ -305,6 +324,26 @@ impl Store {
         self.inner.readers.read(read).await
     }
 
+    /// Reads everything through, on a connection of its own. From the first finding on nothing is taken from machines.
+    ///
+    /// # Errors
+    /// [`OpenError`] where it could not be read to its end.
+    pub async fn scrub(&self, now: At) -> Result<scrub::Scrubbed, OpenError> {
+        let path = self.inner.path.clone();
+        let done = tokio::task::spawn_blocking(move || scrub::scrub(&path, now)).await;
+        let scrubbed = done.unwrap_or_else(|error| {
+            let error = engine::Error::Engine(format!("a scrub did not end: {error}"));
+            Err(OpenError::Other { path: self.inner.path.clone(), error })
+        })?;
+        scrubbed.findings.iter().for_each(|what| found(&self.inner.damaged, what));
+        Ok(scrubbed)
+    }
+
+    /// How the last scrub came out.
+    pub fn scrubbed(&self) -> Option<scrub::Scrubbed> {
+        scrub::last(&self.inner.path)
+    }
+
     /// The highest journal number that is durable; changes wake those who wait on it.
     pub fn head(&self) -> watch::Receiver<u64> {
         self.inner.head.clone()
@@ -326,6 +365,12 @@ impl Store {
         }
         self.inner.readers.close();
     }
+}
+
+/// Something is damaged; the first thing is told to machines.
+fn found(damaged: &OnceLock<String>, what: &str) {
+    tracing::error!(what, "the register is damaged: agents are turned away until a good backup is restored");
+    damaged.get_or_init(|| what.to_owned());
 }
 
 fn is_people(actor: &Actor) -> bool {

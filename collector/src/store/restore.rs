@@ -12,7 +12,7 @@ use super::open::{self, Lock, OpenError};
 use super::page::{LIMIT_ROWS_MAX, Page};
 use super::sqlite::Sqlite;
 use super::writer::{BATCH_WORKS, Gauge, Job, Outside, Writer};
-use super::{Denied, random, read};
+use super::{Denied, random, read, scrub};
 use crate::event::Actor;
 use crate::register::model::AgentState;
 use crate::work::{Act, Policy, Work};
@@ -93,7 +93,9 @@ fn replace(temporary: &Path, database: &Path, aside: &Path) -> Result<(), Backup
         }
         rename(database, aside)?;
     }
-    rename(temporary, database)
+    rename(temporary, database)?;
+    let path = database.to_owned();
+    scrub::forget(database).map_err(|error| BackupError::File { path, error })
 }
 
 /// Revokes, ends and journals on the copy. Gives the numbers of agents, API tokens and join tokens.

@@ -9,6 +9,7 @@ mod opening;
 mod pages;
 mod restored;
 mod round;
+mod scrubbed;
 mod sweep;
 mod tick;
 mod works;

@@ -385,7 +385,7 @@ fn denied(error: &Error) -> Denied {
 }
 
 /// What machines send stops when space runs out; what people do goes on, so that they can help.
-fn is_ingest(work: &Work) -> bool {
+pub(super) fn is_ingest(work: &Work) -> bool {
     matches!(work, Work::Report(_)) || matches!(work.actor(), Some(Actor::Agent(_) | Actor::Join(_)))
 }
 

@@ -5,6 +5,7 @@ pub mod agent;
 pub mod crash;
 pub mod faults;
 mod fleet;
+pub mod flips;
 pub mod here;
 pub mod load;
 pub mod planted;
@@ -33,6 +34,8 @@ pub enum Check {
     Crash(crash::Crash),
     /// An error of the disk at any system call loses nothing that was acknowledged.
     Faults(faults::Faults),
+    /// Single bits that flip on the disk: found, and never told as good.
+    Flips(flips::Flips),
     /// What the agent tells of this machine, against what the machine's own tools say.
     Here(here::Here),
     /// What a fleet over mutual TLS gets from one collector, beside bare SQLite in the same run.
@@ -66,6 +69,7 @@ pub fn run(check: &Check) -> Result<()> {
         Check::Agent => agent::run(),
         Check::Crash(crash) => crash::run(crash),
         Check::Faults(faults) => faults::run(faults),
+        Check::Flips(flips) => flips::run(flips),
         Check::Here(here) => here::run(here),
         Check::Load(load) => load::run(load),
         Check::Resident(resident) => resident::run(resident),
