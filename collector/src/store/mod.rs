@@ -35,7 +35,7 @@ mod schema;
 pub mod scrub;
 mod sortkey;
 mod sqlite;
-mod sum;
+pub mod sum;
 mod table;
 mod writer;
 
