@@ -41,14 +41,14 @@ async fn machines_are_turned_away_with_the_reason_until_a_backup_is_restored() {
     connection.execute("update join_token set uses = uses + 1", []).expect("a row that changed by itself");
     drop(connection);
     let found = store.scrub(NOW).await.expect("read through").findings;
-    let what = format!("join_token: {}: not the row that was written", join_token(1).id);
-    assert_eq!(found, [what.as_str()]);
+    let [what] = &found[..] else { panic!("one finding: {found:?}") };
+    assert!(what.starts_with("join_token: "), "{what}");
     let listed = store.read(|engine| read::tokens::join(engine, join_token(1).id)).await;
     assert!(matches!(listed, Err(Error::Damaged { table: "join_token", .. })), "never told: {listed:?}");
-    turned_away(&store, &what).await;
+    turned_away(&store, what).await;
     store.close().await;
     let store = open_store(&path);
-    turned_away(&store, &what).await;
+    turned_away(&store, what).await;
     store.close().await;
 
     restore(&copy, &path, &directory.path().join("aside.db"), 0, NOW).expect("restored");
