@@ -11,6 +11,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use shared::unit::At;
 use std::error::Error as _;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -111,6 +112,10 @@ pub enum CallError {
     /// No connection: nothing that was to be sent has reached the collector.
     #[error("out of reach: {0}")]
     Unreachable(String),
+    /// Whoever was reached closed the connection before it stood: a collector that has no room at the moment does so.
+    /// Nothing has reached the collector.
+    #[error("turned away: {0}")]
+    TurnedAway(String),
     /// The connection broke, or no answer came in time: the collector may have taken what was sent.
     #[error("no answer: {0}")]
     Broken(String),
@@ -131,7 +136,7 @@ impl CallError {
             CallError::Expired | CallError::Rejected(_) => {
                 (Code::Refused, "`muster agents show` tells its state; enroll again if need be")
             }
-            CallError::Unreachable(_) | CallError::Broken(_) | CallError::TooLarge => {
+            CallError::Unreachable(_) | CallError::TurnedAway(_) | CallError::Broken(_) | CallError::TooLarge => {
                 (Code::Unreachable, "check the URL, the network, and that `muster serve` runs")
             }
         };
@@ -219,7 +224,7 @@ fn text(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<&str> 
 /// What an HTTP client's error means. Once the connection stands, no failure says that nothing was received.
 fn why(error: &reqwest::Error) -> CallError {
     match cause(error) {
-        CallError::Unreachable(why) | CallError::Untrusted(why) if !error.is_connect() => CallError::Broken(why),
+        CallError::Unreachable(why) | CallError::TurnedAway(why) | CallError::Untrusted(why) if !error.is_connect() => CallError::Broken(why),
         cause => cause,
     }
 }
@@ -235,7 +240,18 @@ fn cause(error: &reqwest::Error) -> CallError {
         }
         next = cause.source();
     }
+    if deepest.downcast_ref::<std::io::Error>().is_some_and(|io| is_closed(io.kind())) {
+        return CallError::TurnedAway(deepest.to_string());
+    }
     CallError::Unreachable(if error.is_timeout() { "no answer in time".into() } else { deepest.to_string() })
+}
+
+/// Whether somebody was there and left; where nobody listens a connection is refused instead.
+fn is_closed(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
+    )
 }
 
 /// The TLS error that this is or wraps. An I/O error's `source` leaves out what it wraps, and they are nested.
