@@ -199,7 +199,9 @@ mod tests {
             schedule.failed(s(1000), None, s(300), u64::MAX - 615);
             waits.push((schedule.contact - s(1000)).as_secs());
         }
-        assert!(waits.iter().zip([300, 600, 1200, 1800, 1800, 1800, 1800, 1800]).all(|(wait, most)| *wait < most.max(2)));
+        assert!(
+            waits.iter().zip([300, 600, 1200, 1800, 1800, 1800, 1800, 1800]).all(|(wait, most)| *wait < most.max(2))
+        );
         schedule.failed(s(1000), None, s(300), 0);
         assert_eq!(schedule.contact, s(1001));
     }

@@ -267,9 +267,15 @@ mod tests {
     #[test]
     fn a_body_that_is_slow_or_silent_is_not_waited_for() {
         let s = Duration::from_secs;
-        for (elapsed_s, bytes, left_s) in
-            [(0, 0, 10), (3, 100, 7), (10, 100, 0), (10, 9 * 1024, 0), (18, 20 * 1024, 2), (8, 100 * 1024, 15), (59, 1 << 20, 1)]
-        {
+        for (elapsed_s, bytes, left_s) in [
+            (0, 0, 10),
+            (3, 100, 7),
+            (10, 100, 0),
+            (10, 9 * 1024, 0),
+            (18, 20 * 1024, 2),
+            (8, 100 * 1024, 15),
+            (59, 1 << 20, 1),
+        ] {
             assert_eq!(patience(s(elapsed_s), bytes), s(left_s), "{bytes} bytes in {elapsed_s} s");
         }
     }

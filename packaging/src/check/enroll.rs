@@ -55,6 +55,8 @@ pub fn run(enroll: &Enroll) -> Result<()> {
         Some(binary) => binary.clone(),
         None => super::build(&["collector"])?.join("muster"),
     };
+    // A thousand machines that are told to wait would fill the screen.
+    agent::log::set_level(agent::log::Level::Error);
     let place = tempfile::tempdir().context("a temporary directory")?;
     // Two, so that machines are really beside each other.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

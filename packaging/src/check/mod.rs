@@ -3,6 +3,7 @@
 
 pub mod abuse;
 pub mod agent;
+pub mod backup;
 pub mod crash;
 pub mod enroll;
 pub mod faults;
@@ -35,6 +36,8 @@ pub enum Check {
     Abuse(abuse::Abuse),
     /// The agent's cost: CPU, memory, children, size, bytes sent, beside fusioninventory-agent where it is installed.
     Agent,
+    /// What a backup costs while agents report, and that a bad one is refused.
+    Backup(backup::Backup),
     /// What was acknowledged survives kill -9 of the collector, once.
     Crash(crash::Crash),
     /// A fleet that enrolls and reports for the first time, all at once, is in the register, whole.
@@ -75,6 +78,7 @@ pub fn run(check: &Check) -> Result<()> {
     match check {
         Check::Abuse(abuse) => abuse::run(abuse),
         Check::Agent => agent::run(),
+        Check::Backup(backup) => backup::run(backup),
         Check::Crash(crash) => crash::run(crash),
         Check::Enroll(enroll) => enroll::run(enroll),
         Check::Faults(faults) => faults::run(faults),

@@ -18,6 +18,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use shared::enroll::JoinFile;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -65,7 +66,8 @@ pub(super) fn restart(abuse: &Abuse) -> Result<Seen> {
 async fn herd(abuse: &Abuse, dir: &Path) -> Result<Seen> {
     let rate = (RATE * abuse.agents).div_ceil(RATE_AGENTS);
     // One address for all of them; a real fleet has many.
-    let settings = format!("agents.checkin_s = {EVERY_S}\nlimits.checkins_a_second = {rate}\nlimits.per_address = 10000\n");
+    let settings =
+        format!("agents.checkin_s = {EVERY_S}\nlimits.checkins_a_second = {rate}\nlimits.per_address = 10000\n");
     let binary = abuse.binary("muster")?;
     let (collector, _) = Collector::start_with(&binary, dir, "127.0.0.1", &settings)?;
     let began = Instant::now();
@@ -76,11 +78,11 @@ async fn herd(abuse: &Abuse, dir: &Path) -> Result<Seen> {
         let after = Duration::from_secs(EVERY_S).mul_f64(number as f64 / abuse.agents as f64);
         tokio::task::spawn_local(serve(number, home(dir, number), after, tries.clone()));
     }
-    // Two intervals, so that they come as they always do.
-    tokio::time::sleep(Duration::from_secs(2 * EVERY_S)).await;
-    let seen = seen(&tries.borrow(), Instant::now() - Duration::from_secs(EVERY_S));
+    // In the first interval they are spread over twice as long; then they come as they always do.
+    tokio::time::sleep(Duration::from_secs(4 * EVERY_S)).await;
+    let seen = seen(&tries.borrow(), Instant::now() - Duration::from_secs(2 * EVERY_S));
     ensure!(seen.in_at.len() == abuse.agents, "only {} of {} agents report", seen.in_at.len(), abuse.agents);
-    let steady = seen.arrivals as f64 / EVERY_S as f64;
+    let steady = seen.arrivals as f64 / (2 * EVERY_S) as f64;
     collector.kill()?;
     tokio::time::sleep(AWAY).await;
     tries.borrow_mut().clear();
@@ -154,7 +156,7 @@ async fn enrolled(collector: &Collector, agents: usize, dir: &Path) -> Result<()
         let (join, doors, home) = (join.clone(), doors.clone(), home(dir, number));
         tasks.spawn(async move {
             let _place = doors.acquire_owned().await?;
-            std::fs::create_dir(&home)?;
+            std::fs::DirBuilder::new().mode(0o700).create(&home)?;
             let vault = Vault::open(&home)?;
             enroll::enroll(&join, &format!("agent-{number}"), &vault, None).await?;
             anyhow::Ok(())

@@ -167,7 +167,8 @@ async fn report(machine: Machine, url: &str, healed: &AtomicBool) -> Result<Told
 /// Runs a command without quotes in the network of this thread.
 fn sh(command: &str) -> Result<()> {
     let mut words = command.split(' ');
-    let out = Command::new(words.next().unwrap_or_default()).args(words).output().with_context(|| command.to_owned())?;
+    let out =
+        Command::new(words.next().unwrap_or_default()).args(words).output().with_context(|| command.to_owned())?;
     ensure!(out.status.success(), "{command}: {}", String::from_utf8_lossy(&out.stderr));
     Ok(())
 }

@@ -112,20 +112,25 @@ pub(in crate::check) async fn enroll(to: SocketAddr, join: &JoinFile, number: us
 }
 
 /// An open connection.
-pub(in crate::check) struct Line(TlsStream<TcpStream>);
+pub(in crate::check) struct Line {
+    stream: TlsStream<TcpStream>,
+    host: IpAddr,
+}
 
 impl Line {
     /// Connects and shakes hands.
     pub(in crate::check) async fn open(to: SocketAddr, from: IpAddr, tls: &Tls) -> Result<Line> {
         let tcp = tcp(to, from).await?;
         let shaken = TlsConnector::from(tls.0.clone()).connect(ServerName::from(to.ip()), tcp);
-        Ok(Line(tokio::time::timeout(PATIENCE, shaken).await.context("handshake")?.context("handshake")?))
+        let stream = tokio::time::timeout(PATIENCE, shaken).await.context("handshake")?.context("handshake")?;
+        Ok(Line { stream, host: to.ip() })
     }
 
     /// Posts JSON with more header lines, each with its end.
     pub(in crate::check) async fn post(&mut self, path: &str, fields: &str, body: &[u8]) -> Result<Answer> {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{fields}Content-Length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n{fields}Content-Length: {}\r\n\r\n",
+            self.host,
             body.len()
         );
         self.ask(head, body).await
@@ -133,7 +138,7 @@ impl Line {
 
     /// Gets with more header lines, each with its end.
     pub(in crate::check) async fn get(&mut self, path: &str, fields: &str) -> Result<Answer> {
-        self.ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"), b"").await
+        self.ask(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", self.host), b"").await
     }
 
     async fn ask(&mut self, head: String, body: &[u8]) -> Result<Answer> {
@@ -145,14 +150,14 @@ impl Line {
 
     /// Sends bytes as they are.
     pub(in crate::check) async fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.0.write_all(bytes).await.context("sending")?;
-        self.0.flush().await.context("sending")
+        self.stream.write_all(bytes).await.context("sending")?;
+        self.stream.flush().await.context("sending")
     }
 
     /// Returns when the other side has closed; what it says before is not kept.
     pub(in crate::check) async fn closed(&mut self) {
         let mut piece = [0; 1024];
-        while let Ok(1..) = self.0.read(&mut piece).await {}
+        while let Ok(1..) = self.stream.read(&mut piece).await {}
     }
 
     async fn answer(&mut self) -> Result<Answer> {
@@ -162,7 +167,7 @@ impl Line {
             if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at + 4;
             }
-            let read = self.0.read(&mut piece).await.context("no answer")?;
+            let read = self.stream.read(&mut piece).await.context("no answer")?;
             ensure!(read > 0 && bytes.len() < ANSWER_BYTES, "no whole answer");
             bytes.extend_from_slice(piece.get(..read).unwrap_or_default());
         };
@@ -175,7 +180,7 @@ impl Line {
         let length: usize = field("content-length").and_then(|text| text.parse().ok()).unwrap_or(0);
         ensure!(length < ANSWER_BYTES, "an answer of {length} bytes");
         while body.len() < length {
-            let read = self.0.read(&mut piece).await.context("no answer")?;
+            let read = self.stream.read(&mut piece).await.context("no answer")?;
             ensure!(read > 0, "no whole answer");
             body.extend_from_slice(piece.get(..read).unwrap_or_default());
         }
