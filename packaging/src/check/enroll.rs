@@ -154,8 +154,7 @@ mod tests {
 
     #[test]
     fn machines_differ() {
-        let shapes: BTreeSet<_> =
-            (0..181).map(|number| shape(number)).map(|shape| (shape.packages, shape.disks)).collect();
+        let shapes: BTreeSet<_> = (0..181).map(shape).map(|shape| (shape.packages, shape.disks)).collect();
         assert_eq!(shapes.len(), 181);
         assert!(shapes.iter().all(|(packages, _)| (20..=200).contains(packages)));
     }

@@ -147,8 +147,11 @@ async fn idle(
         if good {
             tally.idle.fetch_add(1, Ordering::Relaxed);
         }
+        // They came together; they must not stay so.
+        let mut wait = BEAT.mul_f64(number as f64 / IDLE as f64);
         while good {
-            tokio::time::sleep(BEAT).await;
+            tokio::time::sleep(wait).await;
+            wait = BEAT;
             good = line.post("/v1/checkin", "", beat.as_bytes()).await.is_ok();
         }
         tally.idle.fetch_sub(1, Ordering::Relaxed);
@@ -166,7 +169,7 @@ async fn slow(to: SocketAddr, members: Arc<Vec<Member>>, number: usize, tally: A
         let since = Instant::now();
         let mut head = "POST /v1/checkin HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".to_owned();
         let mut sent = 0;
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             head.push_str("Content-Length: 4096\r\n\r\n");
             let _ = line.send(head.as_bytes()).await;
             sent = head.len();

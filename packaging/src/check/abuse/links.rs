@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 /// Machines, each behind a link of its own.
@@ -58,8 +58,8 @@ pub(super) fn bad(abuse: &Abuse) -> Result<Seen> {
     let healed = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
     for number in 0..MACHINES {
-        let (tell, told) = channel();
-        let (link, linked) = channel();
+        let (tell, told) = sync_channel(1);
+        let (link, linked) = sync_channel(1);
         let (join, url, healed) = (join.clone(), collector.agents_url(), healed.clone());
         let home = place.path().join(format!("agent-{number}"));
         threads.push(std::thread::spawn(move || {
