@@ -39,8 +39,8 @@ use tokio_rustls::TlsAcceptor;
 pub const ADDRESSES: &str = "addresses.json";
 /// The database in the state directory.
 pub const DATABASE: &str = "muster.db";
-/// A share of all connections that agents may not take.
-const WEB_SHARE: usize = 10;
+/// One part in so many of all connections is not for agents.
+const WEB_SHARE: usize = 20;
 /// Connections to the admin socket.
 const SOCKET_CONNECTIONS: usize = 64;
 /// Draining waits a little longer than each connection is given.

@@ -35,6 +35,7 @@ macro_rules! settings {
   per_address = 64                         # from one address, but for agents that are known
   checkin_burst = 10                       # check-ins of one agent at once
   checkin_every_ms = 10000                 # after which one more may come; 0 is no bound
+  checkins_a_second = 2000                 # of all agents; who comes above it is told when to come back; 0 is no bound
   refused_a_minute = 10                    # refused enrollments from one neighbourhood; 0 is no bound"#
     };
 }
