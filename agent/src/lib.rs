@@ -8,7 +8,7 @@
 //! | [`collect`] | runs probes, seals a report, finds evidence | when, and to whom it goes |
 //! | [`settle`], [`sync`] | what of a new look is worth telling, and in which form (pure) | files, networks |
 //! | [`schedule`] | what is due when (pure) | what is done then |
-//! | [`backoff`], [`marker`] | which probes rest, and which ran when the agent was ended | what they read |
+//! | [`backoff`], [`state::marker`] | which probes rest, and which ran when the agent was ended | what they read |
 //! | [`strain`] | whether the machine has better things to do | what is put off |
 //! | [`own`] | what the service costs, as readings (pure) | how that is judged |
 //! | [`state`] | what is on disk: identity, records that wait, what was told | networks |
@@ -36,7 +36,6 @@ pub mod exit;
 pub mod key;
 pub mod log;
 pub mod machine;
-pub mod marker;
 pub mod os;
 pub mod own;
 pub mod probes;

@@ -2,7 +2,7 @@
 //! question fails, and so does the section, because half an answer would look like the whole truth.
 //!
 //! A question that the system never answers cannot be ended from here; that is what the service manager's watchdog
-//! is for, and [`crate::marker`] remembers who asked.
+//! is for, and [`crate::state::marker`] remembers who asked.
 
 use crate::clock;
 use crate::probes::Found;

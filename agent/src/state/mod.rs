@@ -17,6 +17,7 @@
 pub mod files;
 pub mod identity;
 pub mod lock;
+pub mod marker;
 pub mod owner;
 pub mod position;
 pub mod reserve;
