@@ -36,7 +36,7 @@ pub struct Config {
 }
 
 /// The keys, for suggestions.
-const KEYS: &[&str] =
+pub(crate) const KEYS: &[&str] =
     &["state_dir", "log", "disabled", "checkin_s", "health_s", "spool_bytes", "spool_records", "proxy"];
 
 impl Default for Config {

@@ -98,7 +98,7 @@ enum Verb {
     /// Tokens for the API.
     #[command(subcommand)]
     Token(token::Verb),
-    /// Shell completions and man pages.
+    /// Shell completions, man pages, settings to start from.
     #[command(subcommand)]
     Docs(docs::Verb),
 }
