@@ -19,6 +19,8 @@ const CONFIG_BYTES_MAX: usize = 64 * 1024;
 pub struct Config {
     /// Where identity, spool and what was told are kept.
     pub state_dir: PathBuf,
+    /// The tape on which the role *probe* tells what only root may read.
+    pub root_tape: PathBuf,
     /// The least important log lines that are written: `error`, `warn`, `info`, `debug`.
     pub log: Level,
     /// Probes that do not run; their sections say so.
@@ -37,12 +39,13 @@ pub struct Config {
 
 /// The keys, for suggestions.
 pub(crate) const KEYS: &[&str] =
-    &["state_dir", "log", "disabled", "checkin_s", "health_s", "spool_bytes", "spool_records", "proxy"];
+    &["state_dir", "root_tape", "log", "disabled", "checkin_s", "health_s", "spool_bytes", "spool_records", "proxy"];
 
 impl Default for Config {
     fn default() -> Config {
         Config {
             state_dir: PathBuf::from("/var/lib/muster-agent"),
+            root_tape: PathBuf::from("/run/muster-agent/root.tape"),
             log: Level::Info,
             disabled: Vec::new(),
             checkin_s: None,
@@ -96,8 +99,10 @@ fn check(config: &Config) -> Result<(), String> {
     within("spool_bytes", Some(config.spool_bytes), 1024 * 1024, shared::limit::SPOOL_BYTES)?;
     let records = u64::try_from(config.spool_records).unwrap_or(u64::MAX);
     within("spool_records", Some(records), 10, u64::try_from(shared::limit::SPOOL_RECORDS).unwrap_or(u64::MAX))?;
-    if !config.state_dir.is_absolute() {
-        return Err(": `state_dir` must be an absolute path".into());
+    for (key, path) in [("state_dir", &config.state_dir), ("root_tape", &config.root_tape)] {
+        if !path.is_absolute() {
+            return Err(format!(": `{key}` must be an absolute path"));
+        }
     }
     if let Some(proxy) = config.proxy.as_deref().filter(|proxy| !proxy.starts_with("http://")) {
         return Err(format!(": `proxy` is {proxy:?}; it must look like http://host:port"));

@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | [`source`] | the only door to the machine | what its answers mean |
 //! | [`probes`] | how to read one kind of fact from answers | where answers come from, which OS runs this |
+//! | [`root`] | what the role *probe* tells the role *run*: a tape of what only root may read | who reads it |
 //! | [`collect`] | runs probes, seals a report, finds evidence | when, and to whom it goes |
 //! | [`settle`], [`sync`] | what of a new look is worth telling, and in which form (pure) | files, networks |
 //! | [`schedule`] | what is due when (pure) | what is done then |
@@ -32,6 +33,7 @@ pub mod log;
 pub mod machine;
 pub mod os;
 pub mod probes;
+pub mod root;
 pub mod run;
 pub mod schedule;
 pub mod service;

@@ -40,6 +40,8 @@ pub struct Agent {
     marks: BTreeMap<&'static str, String>,
     every: Duration,
     status: Status,
+    /// The last look at everything was one at all that the source can ever tell.
+    whole: bool,
 }
 
 impl Agent {
@@ -62,7 +64,7 @@ impl Agent {
         let schedule = Schedule::new(clock::uptime());
         let every = Duration::from_secs(u64::from(config.checkin_s.unwrap_or(contact.settings().checkin_s)));
         let (config, marks) = (config.clone(), BTreeMap::new());
-        Ok(Some(Agent { config, source, stream, contact, schedule, marks, every, status }))
+        Ok(Some(Agent { config, source, stream, contact, schedule, marks, every, status, whole: false }))
     }
 
     /// How the agent fares.
@@ -141,6 +143,8 @@ impl Agent {
 
     /// One look and the records that come of it; whether everything was looked at.
     fn look_and_tell(&mut self, mut due: Due) -> bool {
+        // What root tells has come, an hour before anybody would look again.
+        due.hour |= due.contact && !self.whole && self.source.is_whole();
         let mut sections = self.look(due);
         // Evidence follows from several sections: if one of them changed, it is gathered anew at once.
         if due.contact && !due.hour && self.stream.differs(&sections, collect::evidence::FROM) {
@@ -178,7 +182,9 @@ impl Agent {
         }
         if due.hour {
             collect::complete(&*self.source, &mut sections, &self.config.disabled);
+            self.whole = self.source.is_whole();
         }
+        self.source.rest();
         sections
     }
 

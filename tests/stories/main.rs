@@ -7,3 +7,4 @@ mod largest;
 mod mission;
 mod output;
 mod restart;
+mod roles;

@@ -16,7 +16,11 @@ mod status;
 use crate::config::{self, Config};
 use crate::exit::{self, Code, Fail};
 use crate::log;
+use crate::source::Source;
+use crate::source::live::Live;
+use crate::source::overlay::Overlay;
 use crate::state::files::FileError;
+use crate::state::owner;
 use clap::{Parser, Subcommand};
 use output::Format;
 use std::path::{Path, PathBuf};
@@ -62,9 +66,8 @@ enum Verb {
     Run(run::Args),
     /// Print what this machine would tell, without any collector.
     Once(once::Args),
-    /// List the probes and what they cannot tell without root.
-    #[command(after_help = probe::HELP)]
-    Probe,
+    /// List the probes and what they cannot tell without root; with --tape, tell that to the service.
+    Probe(probe::Args),
     /// Print exactly what was last sent, or all that the collector was told.
     Show(show::Args),
     /// Tell who we are, when we last had contact, and what waits.
@@ -98,11 +101,14 @@ pub fn main() -> ExitCode {
 
 fn verb(verb: &Verb, config: &Config, format: Format) -> Result<(), Fail> {
     log::set_level(config.log);
+    if matches!(verb, Verb::Run(_) | Verb::Show(_) | Verb::Status | Verb::Check | Verb::Seal(_)) {
+        owner::become_owner(&config.state_dir)?;
+    }
     match verb {
         Verb::Enroll(args) => enroll::enroll(args, config, format),
         Verb::Run(args) => run::run(args, config),
         Verb::Once(args) => once::once(args, config, format),
-        Verb::Probe => probe::probe(config, format),
+        Verb::Probe(args) => probe::probe(args, config, format),
         Verb::Show(args) => show::show(args, config),
         Verb::Status => status::status(config, format),
         Verb::Check => check::check(config, format),
@@ -110,6 +116,14 @@ fn verb(verb: &Verb, config: &Config, format: Format) -> Result<(), Fail> {
         Verb::Replay(args) => record::replay(args, format),
         Verb::Seal(args) => seal::seal(args, config, format),
         Verb::Docs(verb) => docs::docs(verb),
+    }
+}
+
+/// The machine; where we are not root, with what root told of it.
+fn machine(config: &Config) -> Box<dyn Source> {
+    match rustix::process::geteuid().is_root() {
+        true => Box::new(Live),
+        false => Box::new(Overlay::new(Box::new(Live), config.root_tape.clone())),
     }
 }
 

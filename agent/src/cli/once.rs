@@ -5,7 +5,6 @@ use crate::collect;
 use crate::config::{self, Config};
 use crate::exit::{Code, Fail};
 use crate::probes::{self, PROBES, Probe};
-use crate::source::live::Live;
 use std::mem::ManuallyDrop;
 
 /// Arguments.
@@ -23,12 +22,13 @@ pub struct Args {
 
 pub fn once(args: &Args, config: &Config, format: Format) -> Result<(), Fail> {
     let probes = chosen(&args.only, &config.disabled)?;
+    let source = super::machine(config);
     // The process ends after this: taking thousands of rows apart would be a sixth of its work.
-    let mut sections = ManuallyDrop::new(collect::run(&Live, &probes));
+    let mut sections = ManuallyDrop::new(collect::run(&*source, &probes));
     if args.only.is_empty() {
-        collect::complete(&Live, &mut sections, &config.disabled);
+        collect::complete(&*source, &mut sections, &config.disabled);
     }
-    output::report(&sections, &Live, format)
+    output::report(&sections, &*source, format)
 }
 
 /// The probes named, or all that are not disabled.

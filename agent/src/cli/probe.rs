@@ -1,15 +1,37 @@
-//! `muster-agent probe`: which probes there are.
+//! `muster-agent probe`: which probes there are; with `--tape`, the role *probe*: what only root may read, in a file
+//! for the service that is not root.
 
 use super::output::{self, Format};
 use crate::config::Config;
-use crate::exit::Fail;
+use crate::exit::{Code, Fail};
+use crate::log;
 use crate::probes::{Every, PROBES};
+use crate::root::{self, Told};
+use crate::source::live::Live;
+use crate::state::files;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
-/// For `--help`.
-pub const HELP: &str = "\
+/// All of it takes no longer: a mount or a device that hangs must not hold root for ever.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
 Examples:
   muster-agent probe
-  muster-agent probe --output csv > probes.csv";
+  muster-agent probe --output csv > probes.csv
+  muster-agent probe --tape /run/muster-agent/root.tape     as root, at boot and every hour
+
+The tape holds serial numbers, mounts, listening sockets and whose they are, and nothing else; at most 1 MiB, readable by
+root and the folder's group. `muster-agent run` lays it over what it may read itself (`root_tape`), unless it
+is of another boot or older than three hours.")]
+pub struct Args {
+    /// Write what only root may read to this file.
+    #[arg(long, value_name = "FILE")]
+    tape: Option<PathBuf>,
+}
 
 #[derive(serde::Serialize)]
 struct Row {
@@ -20,7 +42,34 @@ struct Row {
     needs_root_for: &'static str,
 }
 
-pub fn probe(config: &Config, format: Format) -> Result<(), Fail> {
+pub fn probe(args: &Args, config: &Config, format: Format) -> Result<(), Fail> {
+    match &args.tape {
+        None => list(config, format),
+        Some(file) => tell(file),
+    }
+}
+
+/// Records in a thread of its own, because a system call cannot be given a time limit; what hangs ends with the process.
+fn tell(file: &Path) -> Result<(), Fail> {
+    let (sender, receiver) = sync_channel(1);
+    std::thread::spawn(move || {
+        // Nobody listens any more after the time limit.
+        let _ = sender.send(root::record(&Live));
+    });
+    let Told { tape, cut } = receiver.recv_timeout(TIMEOUT).map_err(|why| {
+        let why = match why {
+            RecvTimeoutError::Timeout => format!("reading took longer than {} s", TIMEOUT.as_secs()),
+            RecvTimeoutError::Disconnected => "reading ended early".to_owned(),
+        };
+        Fail::new(Code::Failure, format!("{why}; the tape before it stays"))
+    })?;
+    if cut > 0 {
+        log::warn(&format!("{}: {cut} answers do not fit into the tape and are left out", file.display()));
+    }
+    files::share(file, tape.to_text().as_bytes()).map_err(|error| Fail::new(Code::Failure, error.to_string()))
+}
+
+fn list(config: &Config, format: Format) -> Result<(), Fail> {
     let row = |probe: &'static crate::probes::Probe| Row {
         name: probe.name,
         every: match probe.every {

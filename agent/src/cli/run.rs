@@ -3,7 +3,6 @@
 use super::record::read_tape;
 use crate::config::Config;
 use crate::exit::Fail;
-use crate::source::live::Live;
 use crate::source::tape::Tape;
 use crate::source::{Answer, Ask, Miss, Source};
 use std::cell::RefCell;
@@ -40,7 +39,7 @@ pub fn run(args: &Args, config: &Config) -> Result<(), Fail> {
     }
     let source = || -> Box<dyn Source> {
         match &args.tape {
-            None => Box::new(Live),
+            None => super::machine(config),
             Some(file) => Box::new(Replayed { file: file.clone(), held: RefCell::default() }),
         }
     };

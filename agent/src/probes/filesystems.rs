@@ -11,8 +11,14 @@ use shared::hardware::Filesystem;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The probe.
-pub const PROBE: Probe =
-    Probe { name: "filesystems", os: &[Os::Linux], every: Every::CheckIn, needs: "", mark: None, run };
+pub const PROBE: Probe = Probe {
+    name: "filesystems",
+    os: &[Os::Linux],
+    every: Every::CheckIn,
+    needs: "space of what is mounted in folders of other users",
+    mark: None,
+    run,
+};
 
 /// Types whose size says how much their pool has left, another number at every look.
 const POOLED: &[&str] = &["zfs"];

@@ -5,7 +5,7 @@
 //! those on other machines are never asked.
 
 use super::mounts::{self, Mount};
-use super::{Every, Found, Os, Probe};
+use super::{Every, Found, Os, Probe, udev};
 use crate::source::{Source, Space};
 use shared::checkin::Problem;
 use shared::health::{self, Reading};
@@ -22,7 +22,7 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     let ask = |mount| Asked { mount, space: mounts::ask_space(source, mount), first: true };
     for Asked { mount, space, first } in fold(all.iter().map(ask).collect()) {
         let device = mounts::device_name(source, mount);
-        let uuid = device.and_then(|name| uuids.get(&name).cloned());
+        let uuid = device.and_then(|name| uuids.get(&name).cloned()).or_else(|| ask_uuid(source, mount));
         let pool = pool(mount).map(|pool| if first { pool } else { mount.source.as_str() });
         let identity = uuid.or_else(|| pool.map(|name| format!("zpool:{name}")));
         let identity = identity.or_else(|| Some(mount.source.clone()).filter(|name| name.starts_with('/')));
@@ -38,6 +38,12 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
         }
     }
     Ok(found)
+}
+
+/// What udev noted: a service with devices of its own sees no links to the others.
+fn ask_uuid(source: &dyn Source, mount: &Mount) -> Option<String> {
+    let (major, minor) = mount.device;
+    (major != 0).then(|| udev::ask_block(source, &format!("{major}:{minor}")))?.remove("ID_FS_UUID")
 }
 
 /// The pool that a ZFS dataset is in.

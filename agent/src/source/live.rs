@@ -2,7 +2,7 @@
 //!
 //! Knows system calls and bounds. Does not know what a path means, but for the few files that may be larger
 //! than others. It never blocks on what lies at a path: a pipe or a device is refused by
-//! its form, never read. Here and in its two parts is the only place in the agent that reads files or starts
+//! its form, never read, and a large file by its size; root does not follow other users' links. Here and in its two parts is the only place in the agent that reads files or starts
 //! a program, besides the agent's own state.
 
 mod command;
@@ -25,12 +25,14 @@ const READ_BYTES: usize = 4096;
 const SYSFS_BYTES: usize = 4096;
 /// Files of which only the first [`FILE_BYTES`] are read, to the end of a line. The kernel lists the listening sockets
 /// first (linux Documentation/networking/proc_net_tcp.rst); of a busy machine's million connections nobody asks.
-const HEADS: &[&str] = &["/proc/net/tcp", "/proc/net/tcp6"];
+const HEADS: &[&str] = &["/proc/net/tcp", "/proc/net/tcp6", "/proc/1/net/tcp", "/proc/1/net/tcp6"];
 /// Files that may be as long as [`DATABASE_BYTES`]: package databases, the UDP sockets of a machine that has more than
 /// some seven thousand, the processors of one that has more than some seven hundred, and the mounts of
 /// one with more than some hundred containers, each of which lists the folders of its layers.
 const DATABASES: &[&str] = &[
     "/proc/1/mountinfo",
+    "/proc/1/net/udp",
+    "/proc/1/net/udp6",
     "/proc/cpuinfo",
     "/var/lib/dpkg/status",
     "/var/lib/apt/extended_states",
@@ -89,10 +91,30 @@ fn again<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Miss> {
     }
 }
 
+/// Root is not led anywhere by another user's link: only those of root's are followed. Everybody else may read what it
+/// may read.
 fn open(path: &str, flags: OFlags) -> Result<OwnedFd, Miss> {
     // NONBLOCK: opening a pipe without a writer returns at once.
     let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    again(|| rustix::fs::openat(CWD, path, flags, Mode::empty()))
+    let open = |flags| loop {
+        match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    };
+    if !rustix::process::geteuid().is_root() {
+        return open(flags).map_err(miss);
+    }
+    match open(flags | OFlags::NOFOLLOW) {
+        // A folder that is asked for is, where it is a link, "no folder".
+        Err(Errno::LOOP | Errno::NOTDIR) => match again(|| rustix::fs::lstat(path))? {
+            link if FileType::from_raw_mode(link.st_mode) == FileType::Symlink && link.st_uid != 0 => {
+                Err(Miss::Failed(format!("it is a link that user {} made", link.st_uid)))
+            }
+            _ => open(flags).map_err(miss),
+        },
+        other => other.map_err(miss),
+    }
 }
 
 fn file(path: &str, limit_bytes: usize) -> Result<Vec<u8>, Miss> {

@@ -1,11 +1,14 @@
 //! The only door to the machine.
 //!
 //! A probe asks, a source answers. The live source answers from the running machine, a tape from a
-//! recording, a root from another machine's files in a folder; probes cannot tell which. Every answer is
+//! recording, an overlay from both; probes cannot tell which. Every answer is
 //! held whole and therefore bounded. Commands are a closed list: there is no way to ask for another one.
 
 #[cfg(unix)]
 pub mod live;
+#[cfg(unix)]
+pub mod overlay;
+pub mod rooted;
 pub mod tape;
 
 use shared::checkin::{Problem, Why};
@@ -158,6 +161,14 @@ pub trait Source {
     /// # Errors
     /// A [`Miss`] says why there is no answer; that is data, and most probes go on without.
     fn get(&self, ask: &Ask) -> Result<Answer, Miss>;
+
+    /// A look is over: what is kept in memory for it alone may go.
+    fn rest(&self) {}
+
+    /// Whether it tells all that it ever could. One that is not whole may become so: a look at everything is then due.
+    fn is_whole(&self) -> bool {
+        true
+    }
 }
 
 /// The questions by name, so that a probe reads `source.text("/etc/os-release")`.

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// How the name of a file ends that is being written.
@@ -76,7 +76,7 @@ pub fn read(path: &Path, max: usize) -> Result<Vec<u8>, FileError> {
 /// # Errors
 /// Any step failed; the old file is then still there.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    put(path, bytes, true)?;
+    put(path, bytes, true, false)?;
     sync_dir_of(path)
 }
 
@@ -85,12 +85,24 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// Any step failed; the old file is then still there.
 pub fn leave(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    put(path, bytes, false)
+    put(path, bytes, false, false)
+}
+
+/// As [`replace`], for the group of the folder to read: mode 0640.
+///
+/// # Errors
+/// The file is a link, or any step failed; the old file is then still there.
+pub fn share(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    if fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink()) {
+        return Err(FileError::of(path, "replace")(io::Error::other("it is a link")));
+    }
+    put(path, bytes, true, true)?;
+    sync_dir_of(path)
 }
 
 /// The temporary file has a name that nobody can guess and is made anew (`O_EXCL`, which follows no link):
 /// some files are written to folders where others may write too.
-fn put(path: &Path, bytes: &[u8], sync: bool) -> Result<(), FileError> {
+fn put(path: &Path, bytes: &[u8], sync: bool, shared: bool) -> Result<(), FileError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{:016x}{TEMPORARY}", crate::clock::random()));
     let temporary = path.with_file_name(name);
@@ -98,6 +110,9 @@ fn put(path: &Path, bytes: &[u8], sync: bool) -> Result<(), FileError> {
     let mut file = made.map_err(FileError::of(path, "write"))?;
     let written = (|| {
         file.write_all(bytes)?;
+        if shared {
+            give_to_group(&file, path)?;
+        }
         if sync {
             file.sync_all()?;
         }
@@ -108,6 +123,20 @@ fn put(path: &Path, bytes: &[u8], sync: bool) -> Result<(), FileError> {
         let _ = fs::remove_file(&temporary);
     }
     written.map_err(FileError::of(path, "write"))
+}
+
+/// The group is asked for before it is changed: in a folder of that group, or where it is the writer's own, that takes no
+/// privilege.
+fn give_to_group(file: &File, path: &Path) -> io::Result<()> {
+    let group = fs::metadata(dir_of(path))?.gid();
+    if file.metadata()?.gid() != group {
+        fchown(file, None, Some(group))?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(0o640))
+}
+
+fn dir_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Removes the temporary files that a crash left in a folder of ours.
@@ -130,7 +159,7 @@ pub fn is_open_to_others(dir: &Path) -> bool {
 /// # Errors
 /// The folder could not be opened or synced.
 pub fn sync_dir_of(path: &Path) -> Result<(), FileError> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = dir_of(path);
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(FileError::of(dir, "sync"))
 }
 
@@ -148,7 +177,6 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     #[test]
     fn a_replaced_file_is_private_and_new() {

@@ -11,11 +11,13 @@
 //! | `status.json`, `sent.json` | [`status`] | `status` and `show` know nothing until the next contact |
 //! | `refused/` | [`stream`] | people cannot look at refused records |
 //!
-//! [`stream`] keeps the middle three in step; [`files`] writes so that a crash leaves the old or the new.
+//! [`stream`] keeps the middle three in step; [`files`] writes so that a crash leaves the old or the new;
+//! [`owner`] sees to it that all of it is one user's.
 
 pub mod files;
 pub mod identity;
 pub mod lock;
+pub mod owner;
 pub mod position;
 pub mod reserve;
 pub mod spool;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::source::tape::Tape;
 use proptest::prelude::*;
 
 const MACHINE: &str = "\
@@ -42,6 +43,17 @@ fn one_mount_of_each_filesystem_that_holds_files_counts() {
             ("/var", "/dev/sdb1", false, true),
         ]
     );
+}
+
+#[test]
+fn a_sandbox_makes_nothing_read_only() {
+    let own = "21 1 8:1 / / ro,nosuid - ext4 /dev/sda1 rw\n22 21 8:2 / /old ro - ext4 /dev/sda2 ro\n";
+    let sandbox = Tape::new().link("/proc/self/ns/mnt", "mnt:[2]").file("/proc/self/mountinfo", own);
+    let told = |tape: &Tape| local(tape).expect("mounts").iter().map(Mount::read_only).collect::<Vec<_>>();
+    assert_eq!(told(&sandbox), [false, true], "what the filesystem says is true");
+    assert_eq!(told(&sandbox.clone().link("/proc/1/ns/mnt", "mnt:[2]")), [true, true], "it is no sandbox");
+    let first = own.replace("/old ro - ext4 /dev/sda2 ro", "/old rw - ext4 /dev/sda2 rw");
+    assert_eq!(told(&sandbox.file("/proc/1/mountinfo", first)), [true, false], "the first process sees it");
 }
 
 #[test]

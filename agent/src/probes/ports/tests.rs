@@ -159,3 +159,19 @@ proptest! {
         parse_address(&field);
     }
 }
+
+#[test]
+fn a_user_without_a_number_is_unknown_and_hidden_owners_are_denied() {
+    let table = "head\n0: 0100007F:0277 00000000:0000 0A 0:0 0:0 0 65534 0 7 1\n1: 0100007F:0278 00000000:0000 0A 0:0 0:0 0 0 0 8 1\n";
+    let tape = Tape::new().file("/proc/net/tcp", table).dir("/proc", &["77"]).dir("/proc/77/fd", &[]);
+    let told = |tape: &Tape| {
+        let found = run(tape).expect("ports");
+        let uid = |item: &shared::fact::Item| item.int("uid");
+        (found.items.iter().map(uid).collect::<Vec<_>>(), found.problems.first().map(|problem| problem.why))
+    };
+    assert_eq!(told(&tape), (vec![Some(65_534), Some(0)], None));
+    let sandbox = tape.clone().file("/proc/self/uid_map", "0 0 1\n997 997 1\n").user(997);
+    assert_eq!(told(&sandbox), (vec![None, Some(0)], Some(Why::Denied)));
+    let whole = tape.file("/proc/self/uid_map", "0 0 4294967295\n").user(0);
+    assert_eq!(told(&whole), (vec![Some(65_534), Some(0)], None));
+}

@@ -53,6 +53,44 @@ fn absent_denied_and_failed_differ() {
 }
 
 #[test]
+fn what_a_user_plants_neither_holds_nor_leads_root() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name);
+    let source: &dyn Source = &Live;
+    std::fs::write(at("secret"), "precious").expect("written");
+    std::fs::set_permissions(at("secret"), std::fs::Permissions::from_mode(0o600)).expect("a mode");
+    std::fs::create_dir(at("folder")).expect("made");
+    std::fs::File::create(at("sparse")).and_then(|file| file.set_len(1 << 40)).expect("a huge file");
+    rustix::fs::mkfifoat(CWD, at("pipe"), Mode::RUSR | Mode::WUSR).expect("a pipe");
+    for (name, target) in
+        [("link", "secret"), ("door", "folder"), ("to-pipe", "pipe"), ("a", "b"), ("b", "a"), ("deep", "deep/x")]
+    {
+        std::os::unix::fs::symlink(target, at(name)).expect("a link");
+    }
+    let began = std::time::Instant::now();
+    let failed = |miss: Result<Vec<u8>, Miss>| matches!(miss, Err(Miss::Failed(_)));
+    for name in ["sparse", "pipe", "to-pipe", "a", "b", "deep"] {
+        assert!(failed(source.file(text(&at(name)))), "{name}");
+    }
+    for name in ["a", "deep"] {
+        assert!(matches!(source.names(text(&at(name))), Err(Miss::Failed(_))), "{name}");
+    }
+    assert!(began.elapsed().as_secs() < 5, "something waited");
+    // Our own links are followed.
+    assert_eq!(source.file(text(&at("link"))), Ok(b"precious".to_vec()));
+    assert_eq!(source.names(text(&at("door"))), Ok(Vec::new()));
+    if source.user() != Ok(0) {
+        return println!("skipped: only root can be led by another user's link");
+    }
+    for name in ["link", "door"] {
+        std::os::unix::fs::lchown(at(name), Some(12_345), None).expect("given away");
+    }
+    let led = "it is a link that user 12345 made".to_owned();
+    assert_eq!(source.file(text(&at("link"))), Err(Miss::Failed(led.clone())));
+    assert_eq!(source.names(text(&at("door"))), Err(Miss::Failed(led)));
+}
+
+#[test]
 fn of_a_long_table_the_first_whole_lines_are_read() {
     let whole = std::fs::read("/proc/self/smaps").expect("a long file");
     let lines = head("/proc/self/smaps", 10_000).expect("its head");

@@ -1,0 +1,41 @@
+//! Reads a tape that root wrote, and trusts nothing about the file: it must be a regular one of root's that nobody
+//! else can write to, reached through no link, and no larger than root makes it.
+
+use crate::source::tape::Tape;
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// A root tape is no larger, in bytes.
+pub const BYTES: usize = 1024 * 1024;
+
+/// The tape; `None` where there is no file.
+///
+/// # Errors
+/// Why it is not to be trusted or understood.
+pub fn tape(path: &Path) -> Result<Option<Tape>, String> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let fd = match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(Errno::LOOP) => return Err("it is a link".to_owned()),
+        Err(errno) => return Err(errno.to_string()),
+        Ok(fd) => fd,
+    };
+    let stat = rustix::fs::fstat(&fd).map_err(|errno| errno.to_string())?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err("it is no regular file".to_owned());
+    }
+    if stat.st_uid != 0 || stat.st_mode & 0o022 != 0 {
+        return Err("others than root can write to it".to_owned());
+    }
+    let limit = u64::try_from(BYTES).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    File::from(fd).take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() > BYTES {
+        return Err(format!("it is larger than {BYTES} bytes"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "it is no text".to_owned())?;
+    Tape::parse(&text).map(Some).map_err(|error| error.to_string())
+}
