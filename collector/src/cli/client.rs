@@ -62,7 +62,8 @@ impl Client {
             .timeout(Duration::from_secs(ANSWER_S))
             .redirect(reqwest::redirect::Policy::none());
         let Some(url) = &target.url else {
-            builder = builder.unix_socket(target.socket.as_path());
+            // No TLS on this way: a host without certificates of public authorities has it all the same.
+            builder = builder.unix_socket(target.socket.as_path()).tls_certs_only([]);
             let http = builder.build().map_err(|e| Failure::new(Code::Failed, e.to_string()))?;
             let place = target.socket.display().to_string();
             return Ok(Client { http, base: "http://localhost".to_owned(), token: None, place });
@@ -83,7 +84,10 @@ impl Client {
             ));
         };
         let token = Some(read(file)?.trim().to_owned());
-        let http = builder.build().map_err(|e| Failure::new(Code::Failed, e.to_string()))?;
+        let http = builder.build().map_err(|e| {
+            let what = format!("TLS: {e}; without --ca the certificates of this system are used, and there may be none");
+            Failure::new(Code::Failed, what)
+        })?;
         Ok(Client { http, base: url.trim_end_matches('/').to_owned(), token, place: url.clone() })
     }
 
