@@ -166,6 +166,9 @@ pub enum Event {
     ApiTokenCreated { name: String, scopes: Vec<String>, expires: At },
     /// An API token can no longer be used.
     ApiTokenRevoked { name: String },
+    /// The register was restored from a backup, whose journal ended at `head`. What was revoked since was revoked
+    /// again, and every join token ended.
+    Restored { head: u64, agents: u64, api_tokens: u64, join_tokens: u64 },
     /// A new agent has its identity, or waits for approval.
     AgentEnrolled { name: String, version: String, source: String, fingerprint: String, pending: bool },
     /// A waiting agent was let in.

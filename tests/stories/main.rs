@@ -1,6 +1,7 @@
 //! Stories: what users do, on the real binaries.
 
 mod bad_input;
+mod disk_errors;
 mod help;
 mod identity;
 mod largest;
@@ -8,3 +9,4 @@ mod mission;
 mod output;
 mod restart;
 mod roles;
+mod sockets;

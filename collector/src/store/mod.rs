@@ -18,14 +18,17 @@ mod cells;
 pub mod check;
 mod codec;
 pub mod disk;
+mod down;
 pub mod engine;
 mod journal;
+mod ledger;
 pub mod load;
 mod names;
 pub mod open;
 pub mod page;
 pub mod read;
 mod readers;
+pub mod restore;
 mod schema;
 mod sortkey;
 mod sqlite;
@@ -34,6 +37,7 @@ mod writer;
 
 use crate::event::Actor;
 use crate::work::{Policy, Refusal, Reply, Row, Work};
+use down::Down;
 use engine::Engine;
 pub use open::OpenError;
 use readers::Readers;
@@ -66,7 +70,7 @@ struct Inner {
     head: watch::Receiver<u64>,
     readers: Readers,
     thread: Mutex<Option<JoinHandle<()>>>,
-    down: Arc<Mutex<Option<String>>>,
+    down: Arc<Down>,
 }
 
 /// What a store is opened with.
@@ -75,6 +79,7 @@ pub struct Options {
     outside: Outside,
     floor_bytes: Option<u64>,
     ballast: bool,
+    deployment: Option<String>,
     on_down: Box<dyn FnOnce(String) + Send>,
 }
 
@@ -92,6 +97,7 @@ impl Options {
             },
             floor_bytes: None,
             ballast: false,
+            deployment: None,
             on_down: Box::new(|_| {}),
         }
     }
@@ -139,6 +145,13 @@ impl Options {
         self
     }
 
+    /// The deployment whose keys lie beside the database: one that belongs to another is refused.
+    #[must_use]
+    pub fn deployment(mut self, id: String) -> Options {
+        self.deployment = Some(id);
+        self
+    }
+
     /// Where ids come from: 16 bytes that no two calls share.
     #[must_use]
     pub fn seed(mut self, seed: impl Fn() -> [u8; 16] + Send + Sync + 'static) -> Options {
@@ -171,7 +184,8 @@ pub enum Denied {
     /// This work cannot be done, others can: a row it needs is damaged, or a rule has a bug.
     #[error("this could not be done: {0}")]
     Failed(String),
-    /// The writer has stopped after an I/O error; the process is about to end.
+    /// The database failed; the process is about to end. Whether it was done after all, the next start tells: ask
+    /// again with the same report id or idempotency key.
     #[error("the collector is stopping: {0}")]
     Down(String),
 }
@@ -182,20 +196,31 @@ impl Store {
     /// # Errors
     /// [`OpenError`].
     pub fn open(options: Options) -> Result<Store, OpenError> {
-        let Options { path, outside, floor_bytes, ballast, on_down } = options;
+        let Options { path, outside, floor_bytes, ballast, deployment, on_down } = options;
         let lock = open::Lock::take(&path)?;
-        let engine = open::writer(&path, (outside.clock)())?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut floor = disk::Floor::new(directory.to_owned(), floor_bytes);
         if ballast {
+            // Before anything else is written: on a full disk this makes room for the log.
             floor.keep_ballast();
         }
+        let mut engine = open::writer(&path, (outside.clock)())?;
+        if let Some(id) = &deployment {
+            open::belongs(&mut engine, &path, id)?;
+        }
+        let now = (outside.clock)();
+        let ledger = open::ledger(&mut engine, &path, now)?;
         let (head_sender, head) = watch::channel(0);
         let gauge = Arc::new(Gauge::default());
-        let writer = Writer::new(engine, outside, floor, Arc::clone(&gauge), head_sender)
+        let mut writer = Writer::new(engine, outside, floor, Arc::clone(&gauge), head_sender)
             .map_err(|error| OpenError::Other { path: path.clone(), error })?;
+        writer.ledger = Some(ledger);
         let (queue, jobs) = sync_channel(QUEUE_WORKS);
-        let down = Arc::new(Mutex::new(None));
+        let database = path.clone();
+        let down = Arc::new(Down::new(Box::new(move |why| {
+            open::suspect(&database, &why);
+            on_down(why);
+        })));
         let held = Arc::clone(&down);
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
             let _lock = lock;
@@ -205,12 +230,10 @@ impl Store {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "the writer panicked".to_owned(),
             };
-            tracing::error!(why, "the writer stopped");
-            *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
-            on_down(why);
+            held.fall(&why);
         });
         let thread = thread.map_err(|error| OpenError::io(&path, &error))?;
-        let readers = Readers::new(path);
+        let readers = Readers::new(path, Arc::clone(&down));
         Ok(Store { inner: Arc::new(Inner { queue, gauge, head, readers, thread: Mutex::new(Some(thread)), down }) })
     }
 
@@ -244,6 +267,9 @@ impl Store {
     }
 
     fn queue(&self, job: Job) -> Result<(), Denied> {
+        if self.inner.down.why().is_some() {
+            return Err(self.stopped());
+        }
         self.inner.gauge.waiting.fetch_add(1, Ordering::Relaxed);
         self.inner.queue.try_send(job).map_err(|error| {
             let waiting = self.inner.gauge.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -264,8 +290,7 @@ impl Store {
     }
 
     fn stopped(&self) -> Denied {
-        let why = self.inner.down.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Denied::Down(why.unwrap_or_else(|| "the database is closed".to_owned()))
+        Denied::Down(self.inner.down.why().unwrap_or_else(|| "the database is closed".to_owned()))
     }
 
     /// Runs a read on a connection that sees a consistent state.

@@ -145,6 +145,10 @@ impl Engine for Trap {
     fn has_tables(&mut self) -> Result<bool, Error> {
         self.engine.has_tables()
     }
+
+    fn rest(&mut self) -> Result<(), Error> {
+        self.spring("rest").and_then(|()| self.engine.rest())
+    }
 }
 
 fn fresh(path: &Path) -> Sqlite {

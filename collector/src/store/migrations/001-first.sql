@@ -1,6 +1,11 @@
 -- The first schema. Types: TEXT, BIGINT (times in microseconds UTC), BOOLEAN, BLOB. Ids are TEXT.
 -- "clustered" tables are small rows that are read in the order of their key.
 
+-- One row: the deployment whose keys lie beside the database.
+create table deployment (
+    id TEXT not null primary key
+);
+
 create table journal (
     seq BIGINT PRIMARY KEY,
     at BIGINT not null,
