@@ -39,7 +39,7 @@ pub(crate) mod testing;
 pub mod tokens;
 
 use crate::event::{Actor, Event};
-use crate::work::{Act, Context, Decision, Known, Needs, Refusal, When};
+use crate::work::{Act, Context, Decision, Known, Needs, Refusal, Reply, When};
 use shared::id::AgentId;
 
 /// What must be known to decide an act of the register.
