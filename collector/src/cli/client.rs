@@ -85,7 +85,8 @@ impl Client {
         };
         let token = Some(read(file)?.trim().to_owned());
         let http = builder.build().map_err(|e| {
-            let what = format!("TLS: {e}; without --ca the certificates of this system are used, and there may be none");
+            let what =
+                format!("TLS: {e}; without --ca the certificates of this system are used, and there may be none");
             Failure::new(Code::Failed, what)
         })?;
         Ok(Client { http, base: url.trim_end_matches('/').to_owned(), token, place: url.clone() })

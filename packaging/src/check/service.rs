@@ -70,9 +70,13 @@ pub fn run(service: &Service) -> Result<()> {
     for (name, promises) in containers {
         let copy = container::copy(&service.root, &packages)?;
         if name == "unattended" {
-            failed += usize::from(!said("installed without a running systemd", unattended::offline(&copy), Instant::now()));
+            failed +=
+                usize::from(!said("installed without a running systemd", unattended::offline(&copy), Instant::now()));
         }
         let container = copy.boot()?;
+        if name == "main" {
+            life::sample(&container)?;
+        }
         for (promise, shown) in promises {
             let began = Instant::now();
             if !said(promise, shown(&container), began) {
@@ -95,7 +99,7 @@ pub fn run(service: &Service) -> Result<()> {
 
 /// Prints how a promise came out.
 fn said(promise: &str, shown: Result<String>, began: Instant) -> bool {
-    let line = |text: &str| shared::show::line(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+    let line = |text: &str| shared::show::line(&text.split_whitespace().collect::<Vec<_>>().join(" ")).into_owned();
     let took = began.elapsed().as_secs_f64();
     match shown {
         Ok(text) => {

@@ -29,7 +29,8 @@ pub(super) fn lacks(root: &Path) -> Option<String> {
             return Some(format!("{tool} is not installed (Debian: systemd-container, util-linux)"));
         }
     }
-    (!root.join("usr/lib/systemd/systemd").exists()).then(|| format!("{}: no root with systemd; see --help", root.display()))
+    (!root.join("usr/lib/systemd/systemd").exists())
+        .then(|| format!("{}: no root with systemd; see --help", root.display()))
 }
 
 /// A copy that is not booted.
@@ -101,9 +102,9 @@ impl Copy {
 fn child(process: u32) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).ok()?;
     let children = children.split_whitespace().filter_map(|id| id.parse().ok());
-    children.into_iter().find(|id| {
-        fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim() == "systemd")
-    })
+    children
+        .into_iter()
+        .find(|id| fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim() == "systemd"))
 }
 
 /// A booted one.
@@ -213,7 +214,11 @@ pub(super) fn success(command: &mut Command) -> Result<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if !out.status.success() {
         let said = format!("{} {}", text(&out.stdout), text(&out.stderr));
-        bail!("{}: {}", out.status, said.chars().rev().take(600).collect::<Vec<_>>().into_iter().rev().collect::<String>());
+        bail!(
+            "{}: {}",
+            out.status,
+            said.chars().rev().take(600).collect::<Vec<_>>().into_iter().rev().collect::<String>()
+        );
     }
     Ok(text(&out.stdout))
 }

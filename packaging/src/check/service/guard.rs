@@ -6,8 +6,12 @@ use anyhow::{Context, Result, ensure};
 use std::fmt::Write as _;
 
 /// In this order.
-pub(super) const PROMISES: &[Promise] =
-    &[("files of the packages", files), ("scores of the units", scores), ("sandboxes are in force", sandbox), ("log", log)];
+pub(super) const PROMISES: &[Promise] = &[
+    ("files of the packages", files),
+    ("scores of the units", scores),
+    ("sandboxes are in force", sandbox),
+    ("log", log),
+];
 
 const UNITS: [&str; 4] =
     ["muster-agent.service", "muster-agent-probe.service", "muster-agent-enroll.service", "muster.service"];
@@ -16,8 +20,10 @@ const SCORE_MAX: u32 = 12;
 
 fn files(container: &Container) -> Result<String> {
     let list = "dpkg --listfiles muster muster-agent | grep '^/' | sort -u";
-    let loose = container.run(&format!("{list} | xargs -d '\\n' -I F find F -maxdepth 0 ! -type l \
-        \\( -perm /022 -o -perm /6000 -o ! -user root \\) -printf '%p %m %u\\n'"))?;
+    let loose = container.run(&format!(
+        "{list} | xargs -d '\\n' -I F find F -maxdepth 0 ! -type l \
+        \\( -perm /022 -o -perm /6000 -o ! -user root \\) -printf '%p %m %u\\n'"
+    ))?;
     ensure!(loose.is_empty(), "writable by others, setuid or not root's: {loose}");
     // The dynamic section's tags DT_RPATH and DT_RUNPATH, as the host's readelf shows them.
     let mut paths = String::new();
