@@ -123,9 +123,11 @@ impl CallError {
     /// The failure of a verb that made this call to `url`.
     pub fn fail(&self, url: &str) -> Fail {
         let (code, advice) = match self {
-            CallError::Untrusted(_) => {
-                (Code::Untrusted, "check the URL, this machine's clock, and that the join file is the collector's")
-            }
+            CallError::Untrusted(_) => (
+                Code::Untrusted,
+                "check the URL, this machine's clock, and that the join file is the collector's: one from before its CA \
+                 was rotated is no more, `muster join create` makes a new one",
+            ),
             CallError::Expired | CallError::Rejected(_) => {
                 (Code::Refused, "`muster agents show` tells its state; enroll again if need be")
             }
@@ -247,9 +249,11 @@ fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rus
 fn why_tls(error: &rustls::Error) -> CallError {
     match error {
         rustls::Error::AlertReceived(AlertDescription::CertificateExpired) => CallError::Expired,
+        rustls::Error::AlertReceived(AlertDescription::UnknownCA) => CallError::Rejected(
+            "its CA is trusted no more; `muster-agent seal --yes`, then enroll with a new join file".into(),
+        ),
         rustls::Error::AlertReceived(
             alert @ (AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA
             | AlertDescription::CertificateUnknown
             | AlertDescription::CertificateRevoked
             | AlertDescription::CertificateRequired

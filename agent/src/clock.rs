@@ -23,6 +23,12 @@ pub fn uptime() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), nanos)
 }
 
+/// How long this thread was on a CPU.
+pub fn on_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// A random number, for jitter and names; a kernel that gives none gives 0, which only costs jitter.
 pub fn random() -> u64 {
     getrandom::u64().unwrap_or(0)

@@ -13,10 +13,14 @@ use crate::state::stream::Stream;
 use shared::checkin::{Answer, CheckIn, Goodbye, Record, Settings};
 use shared::unit::At;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Posts in one contact: 10,000 spooled records take 40.
 const POSTS_MAX: usize = 64;
+/// What to do where the collector is the right one all the same.
+const ROTATED: &str =
+    "if its CA was rotated without this machine, `muster-agent seal --yes` and enroll with a new join file";
 /// A machine that goes down does not wait longer for the collector.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -46,6 +50,8 @@ pub struct Contact {
     doubt: Option<String>,
     /// A next identity was given up, and no answer came since.
     given_up: bool,
+    /// A renewal led nowhere, and none has worked since: the next one has its time, whatever the collector wishes.
+    put_off: bool,
     /// The certificate has ended by the collector's word, or by this clock where nobody answers.
     expired: bool,
     /// The collector's clock in its last answer, and the time since boot then.
@@ -55,6 +61,8 @@ pub struct Contact {
     settings: Settings,
     /// Records that were refused in this contact.
     refused: u64,
+    /// Bytes of bodies that were sent.
+    sent_bytes: AtomicU64,
     /// This is not the machine that the key was made on.
     pub moved: bool,
 }
@@ -86,11 +94,13 @@ impl Contact {
             next,
             doubt: None,
             given_up: false,
+            put_off: false,
             expired: false,
             heard: None,
             ahead_s: None,
             settings,
             refused: 0,
+            sent_bytes: AtomicU64::new(0),
             moved: false,
         })
     }
@@ -113,6 +123,11 @@ impl Contact {
     /// How many records were refused since this was last asked.
     pub fn take_refused(&mut self) -> u64 {
         std::mem::take(&mut self.refused)
+    }
+
+    /// Bytes of bodies sent since this was last asked.
+    pub fn take_sent_bytes(&self) -> u64 {
+        self.sent_bytes.swap(0, Ordering::Relaxed)
     }
 
     /// Notes on which machine the key was made.
@@ -212,7 +227,8 @@ impl Contact {
                 self.expired |= self.floor.now() > granted.expires;
                 Ended::Later(None, doubt.unwrap_or(why))
             }
-            (Outcome::Refused(_, why) | Outcome::Untrusted(why), _) => Ended::Later(None, why),
+            (Outcome::Refused(_, why), _) => Ended::Later(None, why),
+            (Outcome::Untrusted(why), _) => Ended::Later(None, format!("{why}; {ROTATED}")),
             (Outcome::Taken(answer), _) => Ended::Done(answer),
         }
     }
@@ -271,6 +287,7 @@ impl Contact {
         drop(sent);
         let (body, packed) = deliver::pack(check_in);
         log::debug(&format!("{url}: {} records, {} bytes", check_in.records.len(), body.len()));
+        self.sent_bytes.fetch_add(u64::try_from(body.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
         let reply = client.post(&url, body, packed).await;
         let reply = reply.inspect(|reply| log::debug(&format!("{url}: status {}", reply.status)));
         deliver::judge(reply)
@@ -302,11 +319,13 @@ impl Contact {
             log::warn(&error.to_string());
         }
         log::info(&format!("the certificate of generation {} is in use", next.stored.granted.generation));
+        self.put_off = false;
         (self.current, self.client) = (next, client);
     }
 
     /// What was wrong with one renewal may be wrong with the next: not before half of what is left has passed.
     fn put_off_renewal(&mut self, now: At) {
+        self.put_off = true;
         let stored = &mut self.current.stored;
         stored.renew_at = now.plus_secs(stored.granted.expires.secs_since(now).max(0) / 2);
         if let Err(error) = self.vault.update(stored) {
@@ -328,7 +347,9 @@ impl Contact {
         if let Err(error) = self.vault.reserve().keep() {
             log::debug(&error.to_string());
         }
-        if answer.now >= self.current.stored.renew_at {
+        // Before its time where the collector's roots have changed: with the certificate come those to trust.
+        let wished = answer.renew && !self.put_off;
+        if answer.now >= self.current.stored.renew_at || wished {
             match enroll::renew(&self.client, &self.current, &self.vault).await.and_then(|next| self.connect(next)) {
                 Ok(next) => self.next = Some(next),
                 Err(fail) => log::warn(&format!("the certificate could not be renewed, and is still good: {fail}")),

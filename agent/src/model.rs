@@ -30,7 +30,16 @@ impl Collector {
             want.push("*".into());
         }
         let now = At(0);
-        Answer { root: self.root(), seq: self.seq, want, stale: false, next_s: 1, now, settings: Digest::default() }
+        Answer {
+            root: self.root(),
+            seq: self.seq,
+            want,
+            stale: false,
+            next_s: 1,
+            now,
+            settings: Digest::default(),
+            renew: false,
+        }
     }
 
     /// Applies one part unless its base is not held or its digest does not come out.

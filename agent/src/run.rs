@@ -2,6 +2,7 @@
 //!
 //! One thread. A look blocks it for some tens of milliseconds, which is what the watchdog is there to judge.
 
+use crate::backoff::Backoff;
 use crate::clock;
 use crate::collect::{self, Sections};
 use crate::config::Config;
@@ -9,16 +10,20 @@ use crate::contact::{Contact, Ended};
 use crate::exit::{Code, Fail};
 use crate::log;
 use crate::machine::Fingerprint;
+use crate::marker::Marker;
 use crate::os;
-use crate::probes::{Found, PROBES};
+use crate::own::Own;
+use crate::probes::{Found, PROBES, Probe};
 use crate::schedule::{self, Due, Schedule};
-use crate::service::{self, Signals, Wish};
+use crate::service::{self, Signals, Watchdog, Wish};
+use crate::sleep::Sleeper;
 use crate::source::Source;
 use crate::state::identity::Vault;
 use crate::state::lock::Lock;
 use crate::state::spool::Quota;
 use crate::state::status::Status;
 use crate::state::stream::Stream;
+use crate::strain;
 use shared::checkin::Goodbye;
 use shared::health::{self, Reading, SECTION_CLOCK};
 use std::collections::BTreeMap;
@@ -27,8 +32,6 @@ use std::time::Duration;
 
 /// How often an agent without an identity looks for one.
 const IDENTITY_WAIT: Duration = Duration::from_secs(5);
-/// No sleep is longer: timers stand still while the machine sleeps, the schedule does not.
-const SLEEP_MAX: Duration = Duration::from_secs(15);
 
 /// An enrolled agent at work.
 pub struct Agent {
@@ -40,6 +43,9 @@ pub struct Agent {
     marks: BTreeMap<&'static str, String>,
     every: Duration,
     status: Status,
+    backoff: Backoff,
+    marker: Marker,
+    own: Own,
     /// The last look at everything was one at all that the source can ever tell.
     whole: bool,
 }
@@ -63,8 +69,12 @@ impl Agent {
         let contact = Contact::new(&config.state_dir, vault, identity, config.proxy.as_deref())?;
         let schedule = Schedule::new(clock::uptime());
         let every = Duration::from_secs(u64::from(config.checkin_s.unwrap_or(contact.settings().checkin_s)));
-        let (config, marks) = (config.clone(), BTreeMap::new());
-        Ok(Some(Agent { config, source, stream, contact, schedule, marks, every, status, whole: false }))
+        let (config, marks, own) = (config.clone(), BTreeMap::new(), Own::default());
+        let (backoff, marker) = take_up_marker();
+        let whole = false;
+        let agent =
+            Agent { config, source, stream, contact, schedule, marks, every, status, backoff, marker, own, whole };
+        Ok(Some(agent))
     }
 
     /// How the agent fares.
@@ -74,7 +84,7 @@ impl Agent {
 
     /// How long nothing is due.
     pub fn wait(&self) -> Duration {
-        self.schedule.wait(clock::uptime()).min(SLEEP_MAX)
+        self.schedule.wait(clock::uptime())
     }
 
     /// Everything is due now.
@@ -95,9 +105,19 @@ impl Agent {
             }
         }
         if due.contact {
+            due.hour &= !self.puts_off(due.hour, now);
             self.check_in(due).await;
-            os::give_back_memory();
+            os::give_back();
         }
+    }
+
+    /// Whether a look at everything waits for a better moment.
+    fn puts_off(&self, due: bool, now: Duration) -> bool {
+        let strain = if due && self.schedule.may_put_off(now) { strain::ask(&*self.source) } else { None };
+        if let Some(why) = strain {
+            log::debug(&format!("a look at the whole machine is put off: {why}"));
+        }
+        strain.is_some()
     }
 
     /// Looks at the machine's health; makes a record if something crossed a threshold.
@@ -137,6 +157,7 @@ impl Agent {
         if looked_at_all {
             self.schedule.looked(clock::uptime());
         }
+        self.own.sent(self.contact.take_sent_bytes(), clock::uptime());
         self.plan(&ended);
         self.note(&ended);
     }
@@ -172,7 +193,7 @@ impl Agent {
             marks.push((probe.name, mark));
             due.hour || stream.owes(probe.name) || !same
         });
-        let mut sections = collect::run(&*self.source, &probes);
+        let mut sections = self.run(probes);
         // Also of a probe that failed: what fails is tried again when its mark changes, not at every sample.
         for (name, mark) in marks.into_iter().filter(|(name, _)| sections.contains_key(*name)) {
             match mark {
@@ -185,6 +206,31 @@ impl Agent {
             self.whole = self.source.is_whole();
         }
         self.source.rest();
+        sections
+    }
+
+    /// Runs these probes but for those that rest, whose sections say so.
+    fn run(&mut self, mut probes: Vec<&'static Probe>) -> Sections {
+        let now = clock::uptime();
+        let mut resting = Sections::new();
+        probes.retain(|probe| match self.backoff.rests(probe, now) {
+            Some(problem) => resting.insert(probe.name.to_owned(), collect::seal(probe.name, Err(problem))).is_some(),
+            None => true,
+        });
+        let (mut sections, costs) = collect::watched(&*self.source, &probes, &mut |name| self.marker.set(name));
+        self.marker.set("");
+        for (probe, spent) in probes.iter().zip(&costs) {
+            if spent.overran {
+                let (ms, kib) = (spent.wall.as_millis(), spent.bytes / 1024);
+                log::warn(&format!("probe {} took {ms} ms and read {kib} KiB; it rests for a while", probe.name));
+            }
+            self.backoff.ran(probe, spent.overran, clock::uptime());
+            self.own.ran(spent);
+        }
+        sections.append(&mut resting);
+        if let Some(section) = sections.get_mut(health::SECTION_SELF) {
+            self.own.add(section, self.backoff.all());
+        }
         sections
     }
 
@@ -262,6 +308,17 @@ impl Agent {
     }
 }
 
+/// What the process before left: a probe that ended it rests.
+fn take_up_marker() -> (Backoff, Marker) {
+    let mut backoff = Backoff::default();
+    let (marker, ended_by) = Marker::open(service::runtime_dir().as_deref());
+    if let Some(probe) = ended_by {
+        log::warn(&format!("the agent was ended while probe {} ran; it rests for a while", probe.name));
+        backoff.ended_by(probe, clock::uptime());
+    }
+    (backoff, marker)
+}
+
 /// The section `health_clock`: how far this clock is from the collector's. Below one step counts as none, for
 /// the answer's way takes time too.
 fn clock_section(ahead_s: i64) -> collect::Section {
@@ -283,34 +340,63 @@ fn clock_section(ahead_s: i64) -> collect::Section {
 /// # Errors
 /// The state directory cannot be used, or signals cannot be caught.
 pub async fn run(config: &Config, source: &dyn Fn() -> Box<dyn Source>) -> Result<(), Fail> {
-    let mut signals = Signals::catch().map_err(|error| Fail::new(Code::Failure, format!("signals: {error}")))?;
+    let signals = Signals::catch().map_err(|error| Fail::new(Code::Failure, format!("signals: {error}")))?;
     service::notify("READY=1");
-    let watchdog = service::watchdog().map(|half| {
-        tokio::spawn(async move {
-            loop {
-                service::notify("WATCHDOG=1");
-                tokio::time::sleep(half).await;
-            }
-        })
-    });
-    let ended = serve(config, source, &mut signals).await;
+    let mut pulse = Pulse { signals, sleeper: Sleeper::new(), watchdog: Watchdog::new() };
+    let ended = serve(config, source, &mut pulse).await;
     service::notify("STOPPING=1");
-    if let Some(watchdog) = watchdog {
-        watchdog.abort();
-    }
     ended
 }
 
-async fn serve(config: &Config, source: &dyn Fn() -> Box<dyn Source>, signals: &mut Signals) -> Result<(), Fail> {
+/// What the service does between two turns, and beside one.
+struct Pulse {
+    signals: Signals,
+    sleeper: Sleeper,
+    watchdog: Watchdog,
+}
+
+impl Pulse {
+    /// Sleeps, with signs of life, until the time has passed or a signal comes.
+    async fn rest(&mut self, span: Duration) -> Option<Wish> {
+        let until = clock::uptime().saturating_add(span);
+        loop {
+            let now = clock::uptime();
+            self.watchdog.alive(now);
+            if now >= until {
+                return None;
+            }
+            let wait = (until - now).min(self.watchdog.wait(now));
+            tokio::select! {
+                wish = self.signals.next() => return Some(wish),
+                () = self.sleeper.sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Does a turn, with signs of life while it waits for the network, unless a signal comes before its end.
+    async fn during(&mut self, turn: impl Future<Output = ()>) -> Option<Wish> {
+        let mut turn = std::pin::pin!(turn);
+        loop {
+            // The turn first: most have nothing to wait for, and need no timer.
+            tokio::select! {
+                biased;
+                () = &mut turn => return None,
+                wish = self.signals.next() => return Some(wish),
+                () = self.sleeper.sleep(self.watchdog.wait(clock::uptime())) => self.watchdog.alive(clock::uptime()),
+            }
+        }
+    }
+}
+
+async fn serve(config: &Config, source: &dyn Fn() -> Box<dyn Source>, pulse: &mut Pulse) -> Result<(), Fail> {
     let mut agent = match Agent::open(config, source())? {
         Some(agent) => agent,
         None => {
             log::warn("not enrolled; waiting for `muster-agent enroll --join FILE`");
             service::notify("STATUS=Not enrolled: waiting for muster-agent enroll");
             loop {
-                tokio::select! {
-                    wish = signals.next() => if wish == Wish::Stop { return Ok(()) },
-                    () = tokio::time::sleep(IDENTITY_WAIT) => {}
+                if pulse.rest(IDENTITY_WAIT).await == Some(Wish::Stop) {
+                    return Ok(());
                 }
                 if is_ours(&config.state_dir)?
                     && let Some(agent) = Agent::open(config, source())?
@@ -324,17 +410,9 @@ async fn serve(config: &Config, source: &dyn Fn() -> Box<dyn Source>, signals: &
     log::info(&format!("agent {} reports to {}", identity.agent, identity.agent_url));
     service::notify("STATUS=Reporting");
     loop {
-        let wish = tokio::select! {
-            wish = signals.next() => Some(wish),
-            () = agent.turn() => None,
-        };
-        let wait = agent.wait();
-        let wish = match wish {
+        let wish = match pulse.during(agent.turn()).await {
             Some(wish) => Some(wish),
-            None => tokio::select! {
-                wish = signals.next() => Some(wish),
-                () = tokio::time::sleep(wait) => None,
-            },
+            None => pulse.rest(agent.wait()).await,
         };
         match wish {
             Some(Wish::Stop) => {

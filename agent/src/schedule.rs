@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// How often everything is looked at, whatever the marks say.
 const HOUR: Duration = Duration::from_secs(3600);
+/// A look at everything is not put off for longer.
+const PATIENCE: Duration = HOUR;
 /// After the start, while nothing worked yet, tries are closer together: the network may only be coming up.
 const EARLY: Duration = Duration::from_secs(300);
 /// The first wait is drawn from this, early.
@@ -34,6 +36,8 @@ pub struct Schedule {
     sample: Duration,
     contact: Duration,
     hour: Duration,
+    /// Until when a look at everything may be put off.
+    patience: Duration,
     /// Contacts that failed in a row.
     failures: u32,
     /// At least one contact worked.
@@ -43,7 +47,7 @@ pub struct Schedule {
 impl Schedule {
     /// At the start everything is due.
     pub fn new(now: Duration) -> Schedule {
-        Schedule { started: now, sample: now, contact: now, hour: now, failures: 0, worked: false }
+        Schedule { started: now, sample: now, contact: now, hour: now, patience: now, failures: 0, worked: false }
     }
 
     /// What is due.
@@ -64,7 +68,13 @@ impl Schedule {
 
     /// Everything was looked at.
     pub fn looked(&mut self, now: Duration) {
-        self.hour = now + HOUR;
+        (self.hour, self.patience) = (now + HOUR, now + HOUR + PATIENCE);
+    }
+
+    /// Whether a look at everything may wait for a better moment. The first one may not, nor one that a person
+    /// asked for.
+    pub fn may_put_off(&self, now: Duration) -> bool {
+        now < self.patience
     }
 
     /// A contact worked; the next is in `every`, give or take a twentieth, so that machines that were started
@@ -104,7 +114,7 @@ impl Schedule {
 
     /// A person asks for a contact now, with a look at everything.
     pub fn at_once(&mut self, now: Duration) {
-        (self.contact, self.hour) = (now, now);
+        (self.contact, self.hour, self.patience) = (now, now, now);
     }
 
     /// Contacts that failed in a row.
@@ -158,6 +168,18 @@ mod tests {
         assert_eq!(schedule.due(s(385 + 314)), Due { sample: true, contact: false, hour: false });
         // After a night's sleep everything is due.
         assert_eq!(schedule.due(s(30_000)), Due { sample: true, contact: true, hour: true });
+    }
+
+    #[test]
+    fn a_look_at_everything_is_put_off_for_an_hour_at_most() {
+        let mut schedule = Schedule::new(s(100));
+        assert!(!schedule.may_put_off(s(100)), "the first");
+        schedule.looked(s(100));
+        schedule.contacted(s(100), s(300), 0);
+        assert!(schedule.due(s(3700)).hour && schedule.may_put_off(s(3700)));
+        assert!(schedule.may_put_off(s(7299)) && !schedule.may_put_off(s(7300)));
+        schedule.at_once(s(4000));
+        assert!(!schedule.may_put_off(s(4000)), "a person asked");
     }
 
     #[test]

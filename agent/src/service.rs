@@ -5,7 +5,7 @@ use shared::checkin::Goodbye;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -27,11 +27,54 @@ pub fn notify(state: &str) {
     }
 }
 
+/// The folder that the service manager keeps for as long as the machine runs (`RuntimeDirectory=`, systemd.exec(5)).
+#[expect(clippy::disallowed_methods, reason = "systemd.exec(5): systemd tells the folder so")]
+pub fn runtime_dir() -> Option<PathBuf> {
+    let all = std::env::var("RUNTIME_DIRECTORY").ok()?;
+    all.split(':').next().filter(|dir| dir.starts_with('/')).map(PathBuf::from)
+}
+
 /// How often the service manager wants a sign of life; half of what it allows.
 #[expect(clippy::disallowed_methods, reason = "sd_watchdog_enabled(3): systemd tells its interval so")]
-pub fn watchdog() -> Option<Duration> {
+fn half_of_watchdog() -> Option<Duration> {
     let micros = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
     Some(Duration::from_micros(micros) / 2).filter(|half| !half.is_zero())
+}
+
+/// Signs of life. They are given when the process is awake anyway, if that is often enough: a timer of their own
+/// would wake it again and again.
+pub struct Watchdog {
+    half: Option<Duration>,
+    last: Option<Duration>,
+}
+
+impl Watchdog {
+    /// As the service manager wants it.
+    pub fn new() -> Watchdog {
+        Watchdog { half: half_of_watchdog(), last: None }
+    }
+
+    /// Gives a sign if the last one was not just given.
+    pub fn alive(&mut self, now: Duration) {
+        if let Some(half) = self.half
+            && self.last.is_none_or(|last| now.saturating_sub(last) >= half / 4)
+        {
+            notify("WATCHDOG=1");
+            self.last = Some(now);
+        }
+    }
+
+    /// How long no sign has to be given.
+    pub fn wait(&self, now: Duration) -> Duration {
+        let half = self.half.unwrap_or(Duration::MAX);
+        half.saturating_sub(self.last.map_or(Duration::ZERO, |last| now.saturating_sub(last)))
+    }
+}
+
+impl Default for Watchdog {
+    fn default() -> Watchdog {
+        Watchdog::new()
+    }
 }
 
 /// Why the agent is being stopped.
@@ -84,5 +127,26 @@ impl Signals {
             _ = self.interrupt.recv() => Wish::Stop,
             _ = self.hangup.recv() => Wish::Report,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_of_life_are_given_in_time_and_not_all_the_time() {
+        let s = Duration::from_secs;
+        let mut watchdog = Watchdog { half: Some(s(40)), last: None };
+        watchdog.alive(s(100));
+        assert_eq!((watchdog.last, watchdog.wait(s(100))), (Some(s(100)), s(40)));
+        watchdog.alive(s(109));
+        assert_eq!((watchdog.last, watchdog.wait(s(109))), (Some(s(100)), s(31)));
+        watchdog.alive(s(115));
+        assert_eq!((watchdog.last, watchdog.wait(s(115))), (Some(s(115)), s(40)));
+        assert_eq!(watchdog.wait(s(999)), s(0));
+        let mut none = Watchdog { half: None, last: None };
+        none.alive(s(100));
+        assert_eq!((none.last, none.wait(s(100))), (None, Duration::MAX));
     }
 }

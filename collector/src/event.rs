@@ -166,6 +166,14 @@ pub enum Event {
     ApiTokenCreated { name: String, scopes: Vec<String>, expires: At },
     /// An API token can no longer be used.
     ApiTokenRevoked { name: String },
+    /// The next roots of the authority were made and are handed out: SHA-256 of their certificates, hexadecimal.
+    CaPrepared { revision: u16, server: String, agents: String },
+    /// They sign from now on. So many agents do not know them and are locked out until they enroll again; the first
+    /// of them by name.
+    CaActivated { revision: u16, server: String, agents: String, locked_out: u64, names: Vec<String> },
+    /// Those before are trusted no more, and their keys were destroyed; told are those that are left. So many agents
+    /// still had a certificate by the old ones and are locked out until they enroll again; the first of them by name.
+    CaRetired { revision: u16, server: String, agents: String, locked_out: u64, names: Vec<String> },
     /// The register was restored from a backup, whose journal ended at `head`. What was revoked since was revoked
     /// again, and every join token ended.
     Restored { head: u64, agents: u64, api_tokens: u64, join_tokens: u64 },

@@ -29,6 +29,8 @@ pub struct Member {
     pub next: Option<String>,
     /// The highest generation of the agent's certificates, as far as is known.
     pub generation: u64,
+    /// The revision of the roots that it has, as far as is known.
+    pub roots: u16,
     /// The stream it is on.
     pub stream: Option<Stream>,
     /// The last record applied.
@@ -65,6 +67,7 @@ impl Member {
             current: agent.current.as_ref().map(|cert| cert.fingerprint.clone()),
             next: agent.next.as_ref().map(|cert| cert.fingerprint.clone()),
             generation: agent.generation(),
+            roots: agent.roots,
             stream: agent.stream,
             seq: agent.seq,
             root: agent.root,

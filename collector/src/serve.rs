@@ -121,6 +121,7 @@ pub async fn start(mut config: Config, passed: Passed) -> Result<Running, Failur
     let hands = jobs::Hands { store: store.clone(), fleet: fleet.clone(), certificate, checkin_s };
     let app: App = Arc::new(AppState::new(store, fleet, keyring, authority, config));
     let (stopper, stop) = stop::pair();
+    api::ca::catch_up(&app).await;
     let socket_is_own = bound.socket_is_own;
     open_doors(&app, bound, TlsAcceptor::from(agents_tls), TlsAcceptor::from(web_tls), &stop);
     jobs::start(&hands, &stop);
@@ -154,6 +155,8 @@ impl Running {
         if tokio::time::timeout(DRAIN + DRAIN_SLACK, self.stopper.stop()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
+        // A step of a rotation is taken to its end, whoever asked for it.
+        drop(self.app.rotating.lock().await);
         if let Err(error) = seen::flush(&self.hands.store, &self.hands.fleet).await {
             tracing::warn!(%error, "last-seen could not be flushed; the next beats bring it back");
         }
@@ -196,7 +199,7 @@ fn of_pki(error: pki::Error) -> Failure {
         pki::Error::File { .. } => Code::Database,
         pki::Error::Damaged { .. } => Code::Database,
         pki::Error::Name(_) => Code::Config,
-        pki::Error::Sign(_) | pki::Error::Tls(_) | pki::Error::Randomness(_) => Code::Failed,
+        pki::Error::Sign(_) | pki::Error::Tls(_) | pki::Error::Randomness(_) | pki::Error::Order(_) => Code::Failed,
     };
     Failure::new(code, error.to_string())
 }

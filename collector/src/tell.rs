@@ -25,7 +25,11 @@ pub fn told(entry: &Entry) -> String {
 }
 
 fn line(event: &Event, entry: &Entry) -> String {
-    agents(event, entry).or_else(|| assets(event, entry)).or_else(|| desk(event, entry)).unwrap_or_default()
+    authority(event)
+        .or_else(|| agents(event, entry))
+        .or_else(|| assets(event, entry))
+        .or_else(|| desk(event, entry))
+        .unwrap_or_default()
 }
 
 /// The name of the first subject of this kind (`agent`, `asset` …).
@@ -37,6 +41,34 @@ fn name<'a>(entry: &'a Entry, kind: &str) -> Option<&'a str> {
 /// The name of this subject.
 fn called<'a>(entry: &'a Entry, subject: &str) -> Option<&'a str> {
     entry.subjects.iter().zip(&entry.about).find(|(held, _)| *held == subject).map(|(_, name)| name.as_str())
+}
+
+fn authority(event: &Event) -> Option<String> {
+    let roots = |server: &str, agents: &str| format!("server CA {}, agent CA {}", mark(server), mark(agents));
+    Some(match event {
+        Event::CaPrepared { server, agents, .. } => format!("next roots prepared: {}", roots(server, agents)),
+        Event::CaActivated { server, agents, locked_out, names, .. } => {
+            format!("next roots activated: {}{}", roots(server, agents), shut_out(*locked_out, names))
+        }
+        Event::CaRetired { server, agents, locked_out, names, .. } => {
+            format!("old roots retired: {}{}", roots(server, agents), shut_out(*locked_out, names))
+        }
+        _ => return None,
+    })
+}
+
+/// As much of a fingerprint as people compare.
+fn mark(fingerprint: &str) -> String {
+    fingerprint.chars().take(16).collect()
+}
+
+fn shut_out(count: u64, names: &[String]) -> String {
+    if count == 0 {
+        return String::new();
+    }
+    let named = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
+    let more = if count > u64::try_from(names.len().min(NAMES)).unwrap_or(count) { " …" } else { "" };
+    format!("; {count} {} locked out: {named}{more}", plural(count, "agent"))
 }
 
 fn agents(event: &Event, entry: &Entry) -> Option<String> {

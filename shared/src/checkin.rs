@@ -241,6 +241,9 @@ pub struct Answer {
     pub now: At,
     /// The digest of the settings that the agent should hold.
     pub settings: Digest,
+    /// Renew the certificate now, though it is not time: the collector's roots have changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub renew: bool,
 }
 
 /// What a collector may set on an agent: bounded numbers, nothing that becomes a path, a format or a command.

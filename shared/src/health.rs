@@ -23,7 +23,7 @@ const MEMORY: &str = "health_memory";
 /// Whether the machine waits for a restart.
 const REBOOT: &str = "health_reboot";
 /// What the agent itself costs.
-const OWN: &str = "health_self";
+pub const SECTION_SELF: &str = "health_self";
 /// The section that the agent itself writes from the collector's clock, not by a probe.
 pub const SECTION_CLOCK: &str = "health_clock";
 
@@ -54,8 +54,14 @@ pub const CHECKS: &[Check] = &[
     Check::new("memory_pressure", MEMORY, "percent", (40, 20), 5, "Memory pressure"),
     Check::new("clock_skew", SECTION_CLOCK, "seconds", (300, 60), 30, "Clock skew"),
     Check::new("reboot_required", REBOOT, "state", (1, 1), 1, "Reboot required"),
-    Check::new("agent_cpu", OWN, "permille", (100, 50), 5, "Agent's own CPU"),
-    Check::new("agent_memory", OWN, "kib", (65_536, 49_152), 1024, "Agent's own memory"),
+    // What the agent may cost: 1 % of a core, 32 MiB. The others have room for odd machines.
+    Check::new("agent_cpu", SECTION_SELF, "permille", (10, 5), 5, "Agent's own CPU"),
+    Check::new("agent_memory", SECTION_SELF, "kib", (32_768, 24_576), 1024, "Agent's own memory"),
+    Check::new("agent_peak", SECTION_SELF, "kib", (131_072, 98_304), 8192, "Agent's peak memory"),
+    Check::new("agent_wakeups", SECTION_SELF, "per_hour", (7200, 3600), 600, "Agent's wake-ups"),
+    Check::new("agent_sent", SECTION_SELF, "kib_per_hour", (16_384, 8192), 256, "Agent's traffic"),
+    Check::new("agent_slowest_probe", SECTION_SELF, "ms", (10_000, 5000), 2500, "Agent's slowest probe"),
+    Check::new("agent_probe", SECTION_SELF, "state", (1, 1), 1, "Agent's probe rests"),
 ];
 
 impl Check {

@@ -1,6 +1,6 @@
 //! Which machine is which: made tapes, told by the real agent to the real collector.
 
-mod made;
+pub mod made;
 
 use made::{Machine, Nic, Told};
 use serde_json::Value;

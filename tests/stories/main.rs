@@ -8,5 +8,7 @@ mod largest;
 mod mission;
 mod output;
 mod restart;
+mod restore;
 mod roles;
+mod rotation;
 mod sockets;

@@ -52,7 +52,8 @@ pub fn record(args: &RecordArgs, config: &Config) -> Result<(), Fail> {
 
 pub fn replay(args: &ReplayArgs, format: Format) -> Result<(), Fail> {
     let tape = read_tape(&args.file)?;
-    output::report(&collect::run(&tape, &once::chosen(&args.once.only, &[])?), &tape, format)
+    let sections = once::look(&args.once, &tape, &once::chosen(&args.once.only, &[])?);
+    output::report(&sections, &tape, format)
 }
 
 /// Reads a tape.

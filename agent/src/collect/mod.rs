@@ -3,6 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `bound` | the limits of a section |
+//! | `boxed` | the limits of a probe's run, and what it took |
 //! | [`evidence`] | the section that follows from the others: what identifies this machine |
 //! | [`table`] | a report for people |
 //! | [`json`] | a report for programs |
@@ -12,9 +13,14 @@ pub mod json;
 pub mod table;
 
 mod bound;
+mod boxed;
 
+pub use boxed::Spent;
+
+use crate::clock;
 use crate::probes::{Found, PROBES, Probe};
 use crate::source::Source;
+use boxed::Boxed;
 use shared::checkin::{Problem, State, Why};
 use shared::digest::{self, Digest};
 use shared::fact::Item;
@@ -46,12 +52,28 @@ impl Section {
 /// Runs the probes given and, if the sections that evidence follows from are all among theirs, adds
 /// `evidence`. Whoever looks at the whole machine calls [`complete`] afterwards.
 pub fn run(source: &dyn Source, probes: &[&'static Probe]) -> Sections {
-    let mut sections: Sections =
-        probes.iter().map(|probe| (probe.name.to_owned(), seal(probe.name, (probe.run)(source)))).collect();
+    watched(source, probes, &mut |_| {}).0
+}
+
+/// As [`run`]; hands out the name of each probe before it runs, and says what each took.
+pub fn watched(
+    source: &dyn Source,
+    probes: &[&'static Probe],
+    begins: &mut dyn FnMut(&'static str),
+) -> (Sections, Vec<Spent>) {
+    let (mut sections, mut costs) = (Sections::new(), Vec::with_capacity(probes.len()));
+    for probe in probes {
+        begins(probe.name);
+        let boxed = Boxed::new(source, clock::uptime);
+        let found = (probe.run)(&boxed);
+        let (found, spent) = boxed.end(probe.name, found);
+        sections.insert(probe.name.to_owned(), seal(probe.name, found));
+        costs.push(spent);
+    }
     if evidence::FROM.iter().all(|name| sections.contains_key(*name)) {
         derive(source, &mut sections);
     }
-    sections
+    (sections, costs)
 }
 
 /// Makes a look at everything whole: what is disabled is told as not looked at, and evidence follows from the

@@ -69,7 +69,7 @@ impl Stream {
         let told = ToldStore::new(dir);
         let acknowledged = position.map_or(0, |position| position.acknowledged);
         let mut spool = Spool::open(&dir.join("spool"), quota, acknowledged).map_err(fail)?;
-        let (mut sync, mut readings) = (Sync::default(), Readings::default());
+        let (mut sync, mut readings, mut behind) = (Sync::default(), Readings::default(), false);
         let position = match position {
             Some(position) => {
                 let (known, forgotten) = told.load_known(is_told).map_err(fail)?;
@@ -87,12 +87,17 @@ impl Stream {
                 spool.clear();
                 told.clear().map_err(fail)?;
                 let position = Position { stream: Digest(new_stream()?), ..Position::default() };
-                file.write(&position).map_err(fail)?;
+                // On a full disk the agent starts all the same, and nothing is sent until it can be written.
+                if let Err(error) = file.write(&position) {
+                    log::error(&format!("{error}; nothing is sent until it can be written"));
+                    behind = true;
+                }
                 position
             }
         };
+        // A file that was synced is no use without its name: a power cut would take all that waits.
+        files::sync_dir_of(&dir.join("position")).map_err(fail)?;
         let dir = dir.to_owned();
-        let behind = false;
         let mut stream = Stream { dir, sync, readings, told, spool, position, file, untold, behind, _lock: lock };
         stream.find_losses(now);
         Ok(stream)

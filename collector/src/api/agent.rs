@@ -10,7 +10,7 @@ use super::{ApiError, App, body, checkin, limits};
 use crate::clock;
 use crate::event::Actor;
 use crate::fleet::{Key, Member};
-use crate::pki::{Authority, proof};
+use crate::pki::{Roots, proof};
 use crate::register::model::{AgentState, Cert};
 use crate::work::{Act, Reply, Work};
 use axum::Json;
@@ -48,6 +48,10 @@ async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Resu
     if peer.expires <= clock::now() {
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, "the certificate has ended: recover the identity"));
     }
+    if !app.authority.roots().is_trusted(peer.roots) {
+        let why = "the certificate is by an agent CA that was retired: enroll again with a new join file";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, why));
+    }
     let member = admit(&app, &peer).await?;
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(member);
@@ -68,9 +72,13 @@ async fn admit(app: &App, peer: &AgentPeer) -> Result<Member, ApiError> {
         state => return Err(barred(state.name())),
     }
     match member.key(&peer.fingerprint) {
+        Key::Current if peer.roots > member.roots => {
+            submit(app, peer.agent, Act::HasRoots { agent: peer.agent, roots: peer.roots }).await?;
+            Ok(member)
+        }
         Key::Current => Ok(member),
         Key::Next => {
-            submit(app, peer.agent, Act::NextUsed { agent: peer.agent }).await?;
+            submit(app, peer.agent, Act::NextUsed { agent: peer.agent, roots: peer.roots }).await?;
             app.fleet.member(peer.agent).ok_or_else(|| barred("unknown"))
         }
         Key::Unknown => unknown(app, peer, &member).await,
@@ -83,7 +91,8 @@ async fn unknown(app: &App, peer: &AgentPeer, member: &Member) -> Result<Member,
     if member.state == AgentState::Active || peer.generation > member.generation {
         let (generation, expires) = (peer.generation, peer.expires);
         let cert = Cert { generation, fingerprint: peer.fingerprint.clone(), expires };
-        let act = Act::Unknown { agent: peer.agent, cert, source: peer.address.ip().to_canonical() };
+        let (roots, source) = (peer.roots, peer.address.ip().to_canonical());
+        let act = Act::Unknown { agent: peer.agent, cert, roots, source };
         submit(app, peer.agent, act).await?;
     }
     let adopted = app.fleet.member(peer.agent).filter(|member| member.key(&peer.fingerprint) == Key::Current);
@@ -146,20 +155,21 @@ pub(super) fn identity(
     cert: &Cert,
     requested: &proof::Requested,
 ) -> Result<Identity, ApiError> {
-    let certificate = sign(&app.authority, agent, requested, cert)?;
+    let roots = app.authority.roots();
+    let certificate = sign(&roots, agent, requested, cert)?;
     Ok(Identity {
         agent,
         generation: cert.generation,
         certificate,
         expires: cert.expires,
-        server_ca: app.authority.server_ca(),
+        server_ca: roots.server_ca(),
         agent_url: app.config.agent_url.clone(),
         enroll_url: app.config.enroll_url.clone(),
     })
 }
 
-fn sign(authority: &Authority, agent: AgentId, key: &proof::Requested, cert: &Cert) -> Result<String, ApiError> {
-    authority.sign_agent(agent, &key.key, cert.generation, clock::now(), cert.expires).map_err(|error| {
+fn sign(roots: &Roots, agent: AgentId, key: &proof::Requested, cert: &Cert) -> Result<String, ApiError> {
+    roots.sign_agent(agent, &key.key, cert.generation, clock::now(), cert.expires).map_err(|error| {
         tracing::error!(%error, %agent, "a certificate could not be signed");
         ApiError::busy("the certificate authority cannot sign now", 30)
     })

@@ -66,6 +66,8 @@ scopes! {
     AuditRead = "audit:read",
     /// Makes and ends API tokens.
     UsersAdmin = "users:admin",
+    /// Rotates the certificate authority.
+    CaAdmin = "ca:admin",
 }
 
 /// Who asks: known to be who they are, with what they may do. Handlers take it as an argument for the actor.

@@ -53,7 +53,7 @@ pub(super) async fn checkin(State(app): State<App>, request: Request) -> Result<
     if let Some(why) = said.goodbye {
         submit(&app, peer.agent, Act::Goodbye { agent: peer.agent, why }).await?;
     }
-    Ok(respond(&app, told))
+    Ok(respond(&app, &peer, told))
 }
 
 fn who(request: &Request) -> Result<(AgentPeer, Member), ApiError> {
@@ -194,7 +194,7 @@ async fn submit_all(store: &Store, works: Vec<Work>) -> Vec<Result<Reply, Denied
     replies
 }
 
-fn respond(app: &App, told: Told) -> Response {
+fn respond(app: &App, peer: &AgentPeer, told: Told) -> Response {
     let settings = &app.config.policy.settings;
     let random = secret::random::<4>().map_or(u32::MAX / 2, u32::from_le_bytes);
     let next_s = next_s(settings.checkin_s, app.started.elapsed().as_secs(), random);
@@ -206,6 +206,9 @@ fn respond(app: &App, told: Told) -> Response {
         next_s,
         now: clock::now(),
         settings: settings.digest(),
+        // Check-ins are spread over the interval, so the renewals that follow them are as well; in a large fleet some
+        // are told at a later one.
+        renew: app.authority.roots().is_behind(peer.roots) && app.rates.early.take((), Instant::now()).is_ok(),
     };
     let mut response = Json(answer).into_response();
     if u64::from(next_s) >= HEAD.as_secs() {

@@ -73,6 +73,8 @@ pub struct AgentPeer {
     pub fingerprint: String,
     /// The certificate's generation; 0 where it does not say.
     pub generation: u64,
+    /// The revision of the roots that were handed out with the certificate; 0 where it does not say.
+    pub roots: u16,
     /// When the certificate ends.
     pub expires: At,
 }
@@ -238,6 +240,7 @@ async fn greet(tcp: TcpStream, guest: Guest, acceptor: TlsAcceptor, routes: Rout
                 agent: shown.agent,
                 fingerprint: shown.fingerprint,
                 generation: shown.generation,
+                roots: shown.roots,
                 expires: shown.expires,
             })
         }

@@ -19,6 +19,7 @@ pub mod asset_views;
 pub mod assets;
 pub mod auth;
 pub mod body;
+pub mod ca;
 mod checkin;
 pub mod enroll;
 pub mod events;
@@ -75,6 +76,8 @@ pub struct AppState {
     pub budget: body::Budget,
     /// How often who may do what.
     pub rates: Rates,
+    /// Held while a step of a rotation of the CA is taken.
+    pub rotating: tokio::sync::Mutex<()>,
     /// When this process started.
     pub started: Instant,
 }
@@ -87,6 +90,8 @@ pub struct Rates {
     pub renew: Rate<AgentId>,
     /// Refused enrollments of one neighbourhood.
     pub refused: Rate<IpAddr>,
+    /// Agents that are told to renew before it is time.
+    pub early: Rate<()>,
     /// Enrollments of all.
     pub enroll: Rate<()>,
 }
@@ -99,6 +104,7 @@ impl Rates {
             checkin: Rate::new(u64::from(limits.checkin_every_ms) * 1000, limits.checkin_burst),
             renew: Rate::new(u64::from(limits.checkin_every_ms) * 1000, limits.checkin_burst),
             refused: Rate::new(refused_us, limits.refused_a_minute),
+            early: Rate::new(10_000, 100),
             enroll: Rate::new(5_000, 200),
         }
     }
@@ -123,6 +129,7 @@ impl AppState {
             document: document.to_string(),
             budget: body::Budget::default(),
             rates: Rates::new(&config.limits),
+            rotating: tokio::sync::Mutex::default(),
             started: Instant::now(),
             config,
         }
@@ -160,6 +167,7 @@ pub const ROUTES: &[Resource] = &[
     Resource { name: "links", routes: links::routes },
     Resource { name: "events", routes: events::routes },
     Resource { name: "tokens", routes: tokens::routes },
+    Resource { name: "ca", routes: ca::routes },
     Resource { name: "enroll", routes: enroll::routes },
     Resource { name: "meta", routes: openapi::routes },
 ];

@@ -5,7 +5,7 @@ use super::exit::{Code, Failure};
 use super::offline::{self, LAST_BACKUP, Settings};
 use super::output::{self, Column, Format};
 use crate::clock;
-use crate::pki::files::{AGENT_CA, DEPLOYMENT, SERVER_CA};
+use crate::pki::files::DEPLOYMENT;
 use crate::store::backup::{self, BackupError, Verified};
 use crate::store::restore::{self, Restored};
 use clap::{Args, Subcommand};
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Copies of the database.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A backup holds the database. Keep a copy of the folder `pki` of the state directory as well, once: it holds the\nkeys by which agents know their collector, and does not change (`backup create FILE --keys FOLDER` copies it).\nWhere it is lost every agent enrolls again. Keep `revocations.log` too: a restore replays it."
+    after_help = "A backup holds the database. Keep a copy of the folder `pki` of the state directory as well: it holds the keys\nby which agents know their collector (`backup create FILE --keys FOLDER` copies it; choose a new folder after each\nstep of a rotation). Where it is lost every agent enrolls again. Keep `revocations.log` too: a restore replays it."
 )]
 pub struct Backup {
     #[command(flatten)]
@@ -144,13 +144,19 @@ fn belong(copy: &Verified, keys: &Path) -> Result<bool, Failure> {
     }
 }
 
-/// Copies the keys to a folder for its owner alone; those that are there must be the same.
+/// Copies all files of the keys to a folder for its owner alone; those that are there must be the same. What is being
+/// written just now is left out.
 fn copy_keys(keys: &Path, folder: &Path) -> Result<(), Failure> {
     let failed =
         |path: &Path, error: std::io::Error| Failure::new(Code::Failed, format!("{}: {error}", path.display()));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| failed(folder, error))?;
-    for name in [SERVER_CA, AGENT_CA, DEPLOYMENT] {
-        let (from, to) = (keys.join(name), folder.join(name));
+    let listed = fs::read_dir(keys).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    for entry in listed.map_err(|error| failed(keys, error))? {
+        let (from, to) = (entry.path(), folder.join(entry.file_name()));
+        if from.extension().is_some_and(|ending| ending == "new") || !entry.file_type().is_ok_and(|kind| kind.is_file())
+        {
+            continue;
+        }
         let key = fs::read(&from).map_err(|error| failed(&from, error))?;
         match fs::read(&to) {
             Ok(held) if held == key => continue,
@@ -242,7 +248,19 @@ mod tests {
         fs::write(&config, format!("state_dir = {:?}\n", state.to_string_lossy())).expect("a file");
         drop(open::writer(&state.join("muster.db"), clock::now()).expect("a database"));
         let copy = folder.path().join("copy.db");
-        backup(&config, Verb::Create { file: copy.clone(), keys: None }).expect("a copy");
+        fs::create_dir(state.join(PKI)).expect("a folder");
+        for name in ["deployment", "server-ca.pem", "server-ca-2.pem", "half.new"] {
+            fs::write(state.join(PKI).join(name), name).expect("a key");
+        }
+        let keys = folder.path().join("keys");
+        backup(&config, Verb::Create { file: copy.clone(), keys: Some(keys.clone()) }).expect("a copy");
+        let mut copied: Vec<_> = fs::read_dir(&keys).expect("a folder").filter_map(Result::ok).collect();
+        copied.sort_by_key(fs::DirEntry::file_name);
+        let modes = copied.iter().map(|entry| entry.metadata().expect("a key").permissions().mode() & 0o777);
+        assert_eq!(modes.collect::<Vec<_>>(), [0o600; 3], "all but the half one: {copied:?}");
+        copy_keys(&state.join(PKI), &keys).expect("the same keys again");
+        fs::write(keys.join("deployment"), "another").expect("a key");
+        assert_eq!(copy_keys(&state.join(PKI), &keys).expect_err("another key").code, Code::Conflict);
         let mode = fs::metadata(&copy).expect("a copy").permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
         let again = backup(&config, Verb::Create { file: copy.clone(), keys: None }).expect_err("there already");

@@ -20,7 +20,7 @@ use super::offline::{self, Settings};
 use super::output::{self, Column, Format};
 use crate::clock;
 use crate::config::Config;
-use crate::pki::files::{AGENT_CA, DEPLOYMENT, SERVER_CA};
+use crate::pki::files::{self, DEPLOYMENT};
 use crate::serve::DATABASE;
 use crate::store::{OpenError, check, disk};
 use clap::Args;
@@ -42,6 +42,15 @@ pub struct Doctor {
 }
 
 const COLUMNS: &[Column] = &[("STATE", "state"), ("CHECK", "check"), ("FOUND", "found"), ("WHAT TO DO", "advice")];
+
+/// What the checks of roots are called: of those that sign, and of the next or old ones beside them.
+const ROOTS: [[(&str, &str); 2]; 2] = [
+    [("keys of collectors", "certificates of collectors"), ("keys of agents", "certificates of agents")],
+    [
+        ("other keys of collectors", "other certificates of collectors"),
+        ("other keys of agents", "other certificates of agents"),
+    ],
+];
 
 type Checks = Vec<(&'static str, Found)>;
 
@@ -111,13 +120,17 @@ fn authority(pki: &Path, now: At, checks: &mut Checks) {
         ));
         return;
     }
-    for (keys, end, file) in [
-        ("keys of collectors", "certificates of collectors", SERVER_CA),
-        ("keys of agents", "certificates of agents", AGENT_CA),
-    ] {
-        checks.push((keys, keys::private(&pki.join(file))));
-        checks.push((end, keys::certificate(&pki.join(file), now)));
+    let state = match files::state(pki) {
+        Ok(state) => state,
+        Err(error) => return checks.push(("keys", keys::unreadable(&error))),
+    };
+    for (number, called) in [Some(state.present), state.other()].into_iter().flatten().zip(ROOTS) {
+        for ((keys, end), file) in called.iter().zip(files::names(number)) {
+            checks.push((keys, keys::private(&pki.join(&file))));
+            checks.push((end, keys::certificate(&pki.join(&file), now)));
+        }
     }
+    checks.push(("rotation", keys::rotation(&state, now)));
 }
 
 fn database(path: &Path) -> Found {

@@ -6,6 +6,7 @@
 pub mod agents;
 pub mod assets;
 pub mod backup;
+pub mod ca;
 pub mod client;
 pub mod docs;
 pub mod doctor;
@@ -98,6 +99,9 @@ enum Verb {
     /// Tokens for the API.
     #[command(subcommand)]
     Token(token::Verb),
+    /// The certificate authority, and its rotation.
+    #[command(subcommand)]
+    Ca(ca::Verb),
     /// Shell completions, man pages, settings to start from.
     #[command(subcommand)]
     Docs(docs::Verb),
@@ -147,6 +151,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Verb::Links(verb) => links::run(&session, verb).await,
             Verb::Events(verb) => events::run(&session, verb).await,
             Verb::Token(verb) => token::run(&session, verb).await,
+            Verb::Ca(verb) => ca::run(&session, verb).await,
             Verb::Serve(_)
             | Verb::Quickstart(_)
             | Verb::Doctor(_)

@@ -22,6 +22,7 @@ Scopes:
   tickets:write    open, move and comment tickets, link them
   audit:read       the journal
   users:admin      tokens; nobody gives more than they have
+  ca:admin         rotate the certificate authority
 
 Examples:
   muster token create cmdb --scope assets:read --scope tickets:read --file token

@@ -20,6 +20,7 @@ fn agent(id: u128, state: AgentState, current: &str, next: Option<&str>) -> Agen
         first_key: current.to_owned(),
         current: Some(cert(current)),
         next: next.map(cert),
+        roots: 3,
         recoveries: 0,
         asset: Some(AssetId(Uuid::from_u128(100 + id))),
         stream: None,

@@ -9,7 +9,9 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 use rustls::pki_types::CertificateDer;
+use sha2::{Digest as _, Sha256};
 use shared::unit::At;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Certificates are valid from a little before they are made, for machines whose clock is behind.
@@ -29,6 +31,23 @@ pub struct Ca {
     pub pem: String,
 }
 
+impl Ca {
+    /// SHA-256 of the certificate, hexadecimal: what `openssl x509 -fingerprint -sha256` shows.
+    pub fn fingerprint(&self) -> String {
+        Sha256::digest(&self.der).iter().fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// When the certificate ends; none where it cannot be read.
+    pub fn expires(&self) -> Option<At> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(&self.der).ok()?;
+        Some(At::from_secs(certificate.validity().not_after.timestamp()))
+    }
+}
+
 /// A new root as the text of its file: the key, then the certificate.
 ///
 /// # Errors
@@ -45,24 +64,39 @@ pub fn root(name: &str, now: At) -> Result<zeroize::Zeroizing<String>, Error> {
 /// The serial number of an agent's certificate begins with this, so that it is positive and as long as no other.
 const SERIAL_MARK: u8 = 1;
 
-/// A serial number that tells which of an agent's certificates it is: a register that was restored from a backup
-/// knows by it that an agent has a later one. 8 random bytes make it unique.
-fn serial(generation: u64, random: [u8; 8]) -> [u8; 17] {
-    let mut serial = [SERIAL_MARK; 17];
-    serial[1..9].copy_from_slice(&generation.to_be_bytes());
-    serial[9..].copy_from_slice(&random);
+/// Bytes of such a number; RFC 5280 allows 20.
+const SERIAL_BYTES: usize = 19;
+
+/// What the serial number of an agent's certificate tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// Which of the agent's certificates it is, from 1: a register that was restored from a backup knows by it that
+    /// an agent has a later one.
+    pub generation: u64,
+    /// The revision of the roots that were handed out with it.
+    pub roots: u16,
+}
+
+/// A serial number that tells both. 8 random bytes make it unique.
+fn serial(count: Count, random: [u8; 8]) -> [u8; SERIAL_BYTES] {
+    let mut serial = [SERIAL_MARK; SERIAL_BYTES];
+    serial[1..9].copy_from_slice(&count.generation.to_be_bytes());
+    serial[9..11].copy_from_slice(&count.roots.to_be_bytes());
+    serial[11..].copy_from_slice(&random);
     serial
 }
 
-/// The generation in a serial number; 0 where there is none.
-pub fn generation(serial: &[u8]) -> u64 {
+/// What a serial number tells; zeros where it tells nothing.
+pub fn count(serial: &[u8]) -> Count {
     match serial.split_first_chunk::<9>() {
-        Some(([SERIAL_MARK, generation @ ..], random)) if random.len() == 8 => u64::from_be_bytes(*generation),
-        _ => 0,
+        Some(([SERIAL_MARK, generation @ ..], [first, second, random @ ..])) if random.len() == 8 => {
+            Count { generation: u64::from_be_bytes(*generation), roots: u16::from_be_bytes([*first, *second]) }
+        }
+        _ => Count::default(),
     }
 }
 
-/// A certificate for an agent: its URI, its generation and nothing else, for clients only.
+/// A certificate for an agent: its URI, its count and nothing else, for clients only.
 ///
 /// # Errors
 /// [`Error::Sign`], [`Error::Randomness`].
@@ -70,13 +104,13 @@ pub fn agent(
     ca: &Ca,
     uri: &str,
     key: &SubjectPublicKeyInfo,
-    generation: u64,
+    count: Count,
     now: At,
     expires: At,
 ) -> Result<String, Error> {
     let mut params = params("muster agent", now, expires)?;
     params.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
-    params.serial_number = Some(SerialNumber::from_slice(&serial(generation, secret::random()?)));
+    params.serial_number = Some(SerialNumber::from_slice(&serial(count, secret::random()?)));
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     Ok(params.signed_by(key, &ca.issuer)?.pem())
 }

@@ -54,6 +54,8 @@ pub struct Shown {
     pub fingerprint: String,
     /// Which of the agent's certificates it is, from 1; 0 where it does not say.
     pub generation: u64,
+    /// The revision of the roots that were handed out with it; 0 where it does not say.
+    pub roots: u16,
     /// When it ends.
     pub expires: At,
 }
@@ -102,10 +104,12 @@ pub fn certificate(der: &[u8], deployment: Uuid) -> Result<Shown, Unproven> {
     let prefix = agent_uri(deployment, AgentId(Uuid::nil()));
     let prefix = prefix.rsplit_once('/').map_or("", |(prefix, _)| prefix);
     let id = uri.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')).ok_or(Unproven::Foreign)?;
+    let count = super::issue::count(parsed.tbs_certificate.raw_serial());
     Ok(Shown {
         agent: id.parse().map_err(|_| Unproven::Foreign)?,
         fingerprint: fingerprint(parsed.public_key()),
-        generation: super::issue::generation(parsed.tbs_certificate.raw_serial()),
+        generation: count.generation,
+        roots: count.roots,
         expires: At::from_secs(parsed.validity().not_after.timestamp()),
     })
 }
@@ -126,11 +130,11 @@ pub fn recovery(authority: &Authority, der: &[u8], message: &[u8], signature: &[
 
 /// The chain is judged at a moment at which the certificate was valid: that it has ended is why it is here.
 fn issued_by_agents(authority: &Authority, der: &[u8], parsed: &X509Certificate<'_>) -> Result<(), Unproven> {
-    let verifier = super::tls::agent_verifier(authority).map_err(|_| Unproven::Foreign)?;
+    let roots = authority.roots();
     let start = u64::try_from(parsed.validity().not_before.timestamp()).map_err(|_| Unproven::Foreign)?;
     let then = UnixTime::since_unix_epoch(Duration::from_secs(start));
     let certificate = CertificateDer::from(der);
-    verifier.verify_client_cert(&certificate, &[], then).map(|_| ()).map_err(|_| Unproven::Foreign)
+    roots.verifier().verify_client_cert(&certificate, &[], then).map(|_| ()).map_err(|_| Unproven::Foreign)
 }
 
 fn ecdsa_p256_sha256() -> Option<&'static dyn SignatureVerificationAlgorithm> {

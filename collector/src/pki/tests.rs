@@ -40,7 +40,7 @@ fn only_the_public_key_of_a_request_is_used() {
 
     let now = clock::now();
     let expires = now.plus_secs(7 * 86_400);
-    let pem = authority.sign_agent(id(7), &requested.key, 5, now, expires).expect("a certificate");
+    let pem = authority.roots().sign_agent(id(7), &requested.key, 5, now, expires).expect("a certificate");
     let der = der(&pem);
     let (_, cert) = X509Certificate::from_der(&der).expect("a certificate");
     let names: Vec<String> =
@@ -59,6 +59,7 @@ fn only_the_public_key_of_a_request_is_used() {
             agent: id(7),
             fingerprint: requested.fingerprint,
             generation: 5,
+            roots: 0,
             expires: At::from_secs(expires.secs())
         }
     );
@@ -67,10 +68,9 @@ fn only_the_public_key_of_a_request_is_used() {
 
 #[test]
 fn a_serial_without_a_generation_tells_none() {
-    assert_eq!(issue::generation(&[0x7f; 16]), 0);
-    assert_eq!(issue::generation(&[0x7f; 17]), 0);
-    assert_eq!(issue::generation(&[1; 18]), 0);
-    assert_eq!(issue::generation(&[]), 0);
+    for other in [&[0x7f; 16][..], &[0x7f; 19], &[1; 17], &[1; 20], &[]] {
+        assert_eq!(issue::count(other), Count::default());
+    }
 }
 
 #[test]
@@ -103,7 +103,8 @@ fn recovery_wants_a_certificate_of_ours_and_its_key() {
     let requested = proof::request(&csr(&old)).expect("a request");
     let long_ago = At::from_secs(1_600_000_000);
     let sign = |authority: &Authority| {
-        let pem = authority.sign_agent(id(7), &requested.key, 3, long_ago, long_ago.plus_secs(60)).expect("signed");
+        let pem =
+            authority.roots().sign_agent(id(7), &requested.key, 3, long_ago, long_ago.plus_secs(60)).expect("signed");
         der(&pem)
     };
     let message = b"muster-recover-1\n3\n...";
@@ -117,7 +118,9 @@ fn recovery_wants_a_certificate_of_ours_and_its_key() {
     assert_eq!(proof::recovery(&ours, &sign(&other), message, &signature), Err(Unproven::Foreign));
     // The other authority's key under our deployment's name.
     let uri = proof::agent_uri(ours.deployment(), id(7));
-    let forged = issue::agent(other.agents(), &uri, &requested.key, 3, long_ago, long_ago.plus_secs(60));
+    let count = Count { generation: 3, roots: 0 };
+    let forged =
+        issue::agent(&other.roots().present().agents, &uri, &requested.key, count, long_ago, long_ago.plus_secs(60));
     let forged = der(&forged.expect("signed"));
     assert_eq!(proof::recovery(&ours, &forged, message, &signature), Err(Unproven::Foreign));
 }
@@ -162,18 +165,103 @@ fn the_server_certificate_is_replaced_at_half_its_life() {
 #[test]
 fn agents_are_judged_by_the_agent_root_alone() {
     let (_folder, authority) = authority();
-    let verifier = tls::agent_verifier(&authority).expect("a verifier");
+    let verifier = tls::OfAgents(authority.clone());
+    let roots = authority.roots();
     let now = UnixTime::since_unix_epoch(Duration::from_secs(clock::now().secs() as u64));
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
     let requested = proof::request(&csr(&key)).expect("a request");
     let signed = |lifetime_s| {
-        let pem = authority.sign_agent(id(7), &requested.key, 1, clock::now(), clock::now().plus_secs(lifetime_s));
+        let pem =
+            authority.roots().sign_agent(id(7), &requested.key, 1, clock::now(), clock::now().plus_secs(lifetime_s));
         der(&pem.expect("signed"))
     };
     assert!(verifier.verify_client_cert(&signed(60), &[], now).is_ok());
     assert!(verifier.verify_client_cert(&signed(-60), &[], now).is_err());
-    let (server, _) = issue::server(authority.server(), &["localhost".into()], clock::now()).expect("a certificate");
+    let (server, _) =
+        issue::server(&roots.present().server, &["localhost".into()], clock::now()).expect("a certificate");
     assert!(verifier.verify_client_cert(server.der(), &[], now).is_err());
     let own = CertificateParams::default().self_signed(&key).expect("self-signed");
     assert!(verifier.verify_client_cert(own.der(), &[], now).is_err());
+}
+
+#[test]
+fn a_rotation_is_taken_up_step_by_step_and_found_again() {
+    let (folder, authority) = authority();
+    let pki = folder.path().join("pki");
+    let verifier = tls::OfAgents(authority.clone());
+    let names = ["localhost".to_owned()];
+    let shown = tls::Certificate::new(&authority, &names).expect("a certificate");
+    let moment = UnixTime::since_unix_epoch(Duration::from_secs(clock::now().secs() as u64));
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key");
+    let requested = proof::request(&csr(&key)).expect("a request");
+    let signed = || {
+        let (roots, now) = (authority.roots(), clock::now());
+        der(&roots.sign_agent(id(7), &requested.key, 1, now, now.plus_secs(60)).expect("signed"))
+    };
+    let revision = |der: &[u8]| proof::certificate(der, authority.deployment()).expect("ours").roots;
+    let (first, old_root) = (signed(), authority.server_ca()[0].clone());
+
+    let (mut certificates, mut handed_out) = (vec![first.clone()], Vec::new());
+    for step in [Step::Prepare, Step::Activate, Step::Retire] {
+        let written = authority.write(step, clock::now()).expect("written");
+        assert_eq!(authority.server_ca().len(), handed_out.last().map_or(1, Vec::len), "nothing counts yet");
+        authority.take_up(written).expect("taken up");
+        handed_out.push(authority.server_ca());
+        certificates.push(signed());
+        let again = Authority::open(&pki, clock::now()).expect("the same");
+        assert_eq!((again.server_ca(), again.roots().state()), (authority.server_ca(), authority.roots().state()));
+    }
+    let [prepared, activated, retired] = handed_out.as_slice() else { panic!("three steps") };
+    assert_eq!((prepared.len(), &prepared[0]), (2, &old_root), "the present one stands first");
+    assert_eq!(activated.iter().rev().collect::<Vec<_>>(), prepared.iter().collect::<Vec<_>>());
+    assert_eq!(retired.as_slice(), &activated[..1]);
+    assert_eq!(certificates.iter().map(|der| revision(der)).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    let trusted = |der| verifier.verify_client_cert(der, &[], moment).is_ok();
+    assert_eq!(certificates.iter().map(trusted).collect::<Vec<_>>(), [false, false, true, true]);
+    let roots = authority.roots();
+    assert_eq!([0, 1, 2, 3].map(|revision| roots.is_trusted(revision)), [false, false, true, true]);
+    // It cannot be recovered with either.
+    let signature = key.sign(b"message").expect("a signature");
+    assert_eq!(proof::recovery(&authority, &first, b"message", &signature), Err(Unproven::Foreign));
+    assert!(shown.renew(clock::now()).expect("made"), "other roots sign than when it was made");
+    assert!(!shown.renew(clock::now()).expect("not due"));
+    let mut left: Vec<String> = std::fs::read_dir(&pki)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["agent-ca-1.pem", "deployment", "rotation", "server-ca-1.pem"]);
+}
+
+#[test]
+fn a_step_that_was_cut_short_has_not_happened() {
+    let (folder, authority) = authority();
+    let pki = folder.path().join("pki");
+    let before = authority.server_ca();
+    // The roots were made, and the power was cut before they counted.
+    files::make(&pki, 1, clock::now()).expect("made");
+    let again = Authority::open(&pki, clock::now()).expect("opened");
+    assert_eq!((again.server_ca(), again.roots().state().phase()), (before.clone(), Phase::Settled));
+    let left = std::fs::read(pki.join("server-ca-1.pem")).expect("left alone");
+    // The next try writes nothing over; one that is taken back leaves nothing.
+    let written = again.write(Step::Prepare, clock::now()).expect("written");
+    assert_eq!(written.state().next, Some(2));
+    again.undo(&written).expect("undone");
+    assert!(!pki.join("server-ca-2.pem").exists());
+    assert_eq!(std::fs::read(pki.join("server-ca-1.pem")).expect("left alone"), left);
+    assert_eq!(Authority::open(&pki, clock::now()).expect("opened").server_ca(), before);
+    assert!(matches!(again.write(Step::Retire, clock::now()), Err(Error::Order(Phase::Settled))));
+    // Retired, and the power was cut before the keys were destroyed: the next start does it.
+    for step in [Step::Prepare, Step::Activate] {
+        again.take_up(again.write(step, clock::now()).expect("written")).expect("taken up");
+    }
+    assert!(pki.join("server-ca.pem").exists());
+    again.write(Step::Retire, clock::now()).expect("written");
+    let last = Authority::open(&pki, clock::now()).expect("opened");
+    assert_eq!((last.roots().state().present, last.server_ca().len()), (2, 1));
+    assert!(!pki.join("server-ca.pem").exists() && !pki.join("agent-ca-1.pem").exists());
+    // What says which roots count is not guessed.
+    std::fs::write(pki.join("rotation"), "{}").expect("written");
+    assert!(matches!(Authority::open(&pki, clock::now()), Err(Error::Damaged { .. })));
+    assert!(pki.join("server-ca-2.pem").exists());
 }

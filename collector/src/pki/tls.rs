@@ -3,18 +3,18 @@
 //! Resumption skips the check of the client's certificate. It is allowed only because the state of an agent and
 //! the end of its certificate are checked on every request. Does not know: sockets, requests.
 
-use super::issue;
-use super::{Authority, Error};
+use super::{Authority, Error, Pair, issue};
 use crate::clock;
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::ring;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::danger::ClientCertVerifier;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
-use rustls::{ConfigBuilder, RootCertStore, WantsVerifier};
+use rustls::{ConfigBuilder, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme, WantsVerifier};
 use shared::unit::At;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// TLS sessions that are remembered for resumption, about 2 KiB each.
 const SESSIONS: usize = 16_384;
@@ -23,7 +23,16 @@ const SESSIONS: usize = 16_384;
 pub struct Certificate {
     authority: Authority,
     names: Vec<String>,
-    current: RwLock<(At, Arc<CertifiedKey>)>,
+    current: RwLock<Current>,
+}
+
+/// A certificate with its key.
+struct Current {
+    /// When it is to be replaced.
+    due: At,
+    /// The number of the roots that signed it.
+    roots: u32,
+    key: Arc<CertifiedKey>,
 }
 
 impl std::fmt::Debug for Certificate {
@@ -42,33 +51,49 @@ impl Certificate {
         Ok(Arc::new(Certificate { authority: authority.clone(), names: names.to_vec(), current: RwLock::new(first) }))
     }
 
-    /// Replaces the certificate when half of its life is over; says whether it did.
+    /// Replaces the certificate when half of its life is over, or when other roots sign; says whether it did.
     ///
     /// # Errors
     /// The old one stays in use.
     pub fn renew(&self, now: At) -> Result<bool, Error> {
-        let due = self.current.read().unwrap_or_else(PoisonError::into_inner).0;
-        if now < due {
+        if now < self.read().due && self.is_by_present_roots() {
             return Ok(false);
         }
         let next = make(&self.authority, &self.names, now)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(true)
     }
+
+    fn is_by_present_roots(&self) -> bool {
+        self.read().roots == self.authority.roots().state().present
+    }
+
+    // A thread that panicked while holding the lock left a whole certificate behind.
+    fn read(&self) -> RwLockReadGuard<'_, Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// A certificate with its key, and when it is to be replaced.
-fn make(authority: &Authority, names: &[String], now: At) -> Result<(At, Arc<CertifiedKey>), Error> {
-    let (certificate, key) = issue::server(authority.server(), names, now)?;
+/// A certificate with its key.
+fn make(authority: &Authority, names: &[String], now: At) -> Result<Current, Error> {
+    let roots = authority.roots();
+    let server = &roots.present().server;
+    let (certificate, key) = issue::server(server, names, now)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let chain = vec![certificate.der().clone(), authority.server().der.clone()];
-    let certified = CertifiedKey::from_der(chain, key, &ring::default_provider())?;
-    Ok((now.plus_secs(issue::SERVER_S / 2), Arc::new(certified)))
+    let chain = vec![certificate.der().clone(), server.der.clone()];
+    let key = Arc::new(CertifiedKey::from_der(chain, key, &ring::default_provider())?);
+    Ok(Current { due: now.plus_secs(issue::SERVER_S / 2), roots: roots.state().present, key })
 }
 
 impl ResolvesServerCert for Certificate {
+    /// From the first handshake after roots were activated on, the certificate is one of theirs.
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.read().unwrap_or_else(PoisonError::into_inner).1.clone())
+        if !self.is_by_present_roots()
+            && let Err(error) = self.renew(clock::now())
+        {
+            tracing::error!(%error, "no certificate by the present roots; the one before stays in use");
+        }
+        Some(self.read().key.clone())
     }
 }
 
@@ -77,7 +102,7 @@ impl ResolvesServerCert for Certificate {
 /// # Errors
 /// [`Error::Tls`].
 pub fn agents(authority: &Authority, certificate: Arc<Certificate>) -> Result<Arc<ServerConfig>, Error> {
-    let verifier = agent_verifier(authority)?;
+    let verifier = Arc::new(OfAgents(authority.clone()));
     Ok(finish(builder()?.with_client_cert_verifier(verifier).with_cert_resolver(certificate)))
 }
 
@@ -89,10 +114,56 @@ pub fn web(certificate: Arc<Certificate>) -> Result<Arc<ServerConfig>, Error> {
     Ok(finish(builder()?.with_no_client_auth().with_cert_resolver(certificate)))
 }
 
-/// Judges certificates by the agent CA. Without a list of revoked ones: state is read on every request.
-pub(super) fn agent_verifier(authority: &Authority) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+/// Judges certificates by the agent CAs that are trusted at that moment.
+#[derive(Debug)]
+pub(super) struct OfAgents(pub(super) Authority);
+
+impl ClientCertVerifier for OfAgents {
+    /// None are named: they change while this is in use, and an agent has one certificate to choose from.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        self.0.roots().verifier().verify_client_cert(certificate, chain, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.roots().verifier().verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.roots().verifier().verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.roots().verifier().supported_verify_schemes()
+    }
+}
+
+/// Judges certificates by these agent CAs. Without a list of revoked ones: state is read on every request.
+pub(super) fn agent_verifier<'a>(
+    pairs: impl IntoIterator<Item = &'a Pair>,
+) -> Result<Arc<dyn ClientCertVerifier>, Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(authority.agents().der.clone())?;
+    for pair in pairs {
+        roots.add(pair.agents.der.clone())?;
+    }
     let provider = Arc::new(ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
     verifier.map_err(|error| Error::Tls(rustls::Error::General(error.to_string())))

@@ -124,6 +124,8 @@ fn admit(newcomer: &Newcomer<'_>, token: &JoinToken, context: &mut Context) -> D
         first_key: newcomer.fingerprint.to_owned(),
         current: (!token.approve).then(|| cert.clone()),
         next: None,
+        // Its first certificate says better, once it is used.
+        roots: 0,
         recoveries: 0,
         asset: None,
         stream: None,
@@ -221,15 +223,28 @@ pub fn renew(agent: &Agent, fingerprint: &str, context: &Context) -> Result<Deci
 ///
 /// # Errors
 /// None today.
-pub fn promote(agent: &Agent) -> Result<Decision, Refusal> {
+pub fn promote(agent: &Agent, roots: u16) -> Result<Decision, Refusal> {
     let mut decision = Decision::new(Reply::Done);
     if let Some(next) = &agent.next {
         decision.keep(Row::Agent(Box::new(Agent {
             rev: agent.rev + 1,
             current: Some(next.clone()),
             next: None,
+            roots,
             ..agent.clone()
         })));
+    }
+    Ok(decision)
+}
+
+/// The agent used its certificate, which was handed out together with these roots.
+///
+/// # Errors
+/// None today.
+pub fn has_roots(agent: &Agent, roots: u16) -> Result<Decision, Refusal> {
+    let mut decision = Decision::new(Reply::Done);
+    if roots > agent.roots {
+        decision.keep(Row::Agent(Box::new(Agent { rev: agent.rev + 1, roots, ..agent.clone() })));
     }
     Ok(decision)
 }

@@ -12,6 +12,7 @@
 //! | [`quarantine`] | what happens to a key that two machines use |
 //! | [`admit`], [`recover`], [`custody`] | how agents come in, get certificates, find back, and go |
 //! | [`refused`] | how often strangers may write into the journal that they were refused |
+//! | [`rotation`] | whom a step of a rotation of the CA would lock out |
 //! | [`tokens`], [`edit`] | what people make, end and declare |
 //! | [`presence`] | how lately an asset was heard |
 
@@ -32,6 +33,7 @@ pub mod quarantine;
 pub mod recover;
 pub mod refused;
 pub mod report;
+pub mod rotation;
 pub mod score;
 pub mod sync;
 #[cfg(test)]
@@ -58,7 +60,8 @@ pub fn needs(actor: &Actor, act: &Act) -> Needs {
             ..of_agent(*agent)
         },
         Act::Renew { agent, .. }
-        | Act::NextUsed { agent }
+        | Act::NextUsed { agent, .. }
+        | Act::HasRoots { agent, .. }
         | Act::Recover { agent, .. }
         | Act::Upgraded { agent, .. }
         | Act::Goodbye { agent, .. }
@@ -95,13 +98,14 @@ pub fn decide(actor: &Actor, act: &Act, known: &Known, context: &mut Context) ->
         }
         Act::Approve { agent: id, fingerprint } => admit::approve(actor, agent(id)?, fingerprint, context),
         Act::Renew { agent: id, fingerprint } => admit::renew(agent(id)?, fingerprint, context),
-        Act::NextUsed { agent: id } => admit::promote(agent(id)?),
+        Act::NextUsed { agent: id, roots } => admit::promote(agent(id)?, *roots),
+        Act::HasRoots { agent: id, roots } => admit::has_roots(agent(id)?, *roots),
         Act::Recover { agent: id, old, generation, fingerprint, source } => {
             let asks = recover::Asks { old, generation: *generation, fingerprint, source: *source };
             recover::recover(agent(id)?, &asks, context)
         }
         Act::Forked { agent: id, detail } => custody::forked(agent(id)?, detail, known),
-        Act::Unknown { agent: id, cert, source } => recover::unknown(agent(id)?, cert, *source, known),
+        Act::Unknown { agent: id, cert, roots, source } => recover::unknown(agent(id)?, cert, *roots, *source, known),
         Act::Upgraded { agent: id, version } => custody::upgraded(agent(id)?, version),
         Act::Beat { agent: id } => custody::beat(agent(id)?, known, context),
         Act::Goodbye { agent: id, why } => custody::goodbye(agent(id)?, *why),
@@ -123,6 +127,7 @@ pub fn decide(actor: &Actor, act: &Act, known: &Known, context: &mut Context) ->
             let token = known.api_token.as_ref().ok_or_else(|| Refusal::NotFound(format!("API token {id}")))?;
             tokens::revoke_api(actor, token)
         }
+        Act::RotateCa { told } => rotation::decide(actor, told),
         Act::EditAsset { asset: id, rev, edit: change } => {
             let asset = known.assets.get(id).ok_or_else(|| Refusal::NotFound(format!("asset {id}")))?;
             edit::edit(actor, asset, *rev, change, context)

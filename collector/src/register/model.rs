@@ -164,6 +164,8 @@ pub struct Agent {
     /// The certificate that was handed out and not used yet; while a recovery waits for approval, the key that
     /// asked, and until when it waits.
     pub next: Option<Cert>,
+    /// The revision of the roots that were handed out with the certificate that it used last: so it has those.
+    pub roots: u16,
     /// How often it was recovered after its certificate had ended, since it last renewed in time.
     pub recoveries: u32,
     /// The asset it speaks for.

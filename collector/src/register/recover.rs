@@ -119,7 +119,7 @@ fn wait(agent: &Agent, held: &Cert, cert: Cert, context: &Context) -> Decision {
 ///
 /// # Errors
 /// [`Refusal::Barred`].
-pub fn unknown(agent: &Agent, cert: &Cert, source: IpAddr, known: &Known) -> Result<Decision, Refusal> {
+pub fn unknown(agent: &Agent, cert: &Cert, roots: u16, source: IpAddr, known: &Known) -> Result<Decision, Refusal> {
     speaking(agent)?;
     let mut decision = Decision::new(Reply::Done);
     if [&agent.current, &agent.next].into_iter().flatten().any(|held| held.fingerprint == cert.fingerprint) {
@@ -134,6 +134,7 @@ pub fn unknown(agent: &Agent, cert: &Cert, source: IpAddr, known: &Known) -> Res
         rev: agent.rev + 1,
         current: Some(cert.clone()),
         next: None,
+        roots,
         ..agent.clone()
     })));
     Ok(decision)

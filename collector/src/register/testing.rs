@@ -75,6 +75,7 @@ impl World {
             first_key: key,
             current: Some(cert),
             next: None,
+            roots: 0,
             recoveries: 0,
             asset: None,
             stream: None,

@@ -32,6 +32,7 @@ pub mod restore;
 mod schema;
 mod sortkey;
 mod sqlite;
+mod sum;
 mod table;
 mod writer;
 

@@ -166,6 +166,10 @@ impl Lock {
 /// [`OpenError`]: the database is as it was.
 pub fn writer(path: &Path, now: At) -> Result<Sqlite, OpenError> {
     if is_there(path)? {
+        // A first start that was cut short may have left a journal, which only a connection that writes rolls back.
+        if path.with_extension("db-journal").exists() {
+            drop(Sqlite::writer(path).map_err(|e| OpenError::of(path, e))?);
+        }
         // Looked at through a connection that cannot write, so that a refused database stays untouched.
         let mut reader = Sqlite::reader(path).map_err(|e| OpenError::of(path, e))?;
         schema::check(&mut reader).map_err(|e| OpenError::schema(path, e))?;

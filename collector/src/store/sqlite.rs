@@ -95,6 +95,26 @@ impl Sqlite {
         self.connection.progress_handler(0, None::<fn() -> bool>).map_err(error)
     }
 
+    /// A database that is nowhere but in memory.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) fn memory() -> Result<Sqlite, Error> {
+        Sqlite::prepared(Connection::open_in_memory().map_err(error)?, READER_CACHE_KIB)
+    }
+
+    /// The definitions of all tables and indexes, by name.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) fn definitions(&self) -> Result<Vec<String>, Error> {
+        let text = "select type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, '') from sqlite_schema \
+             where name not like 'sqlite_stat%' order by name, type";
+        let mut statement = self.connection.prepare(text).map_err(error)?;
+        let rows = statement.query_map([], |row| row.get(0)).map_err(error)?;
+        rows.collect::<Result<_, _>>().map_err(error)
+    }
+
     /// The connection itself, for what only SQLite does: backup and its own checks.
     pub(super) fn connection(&mut self) -> &mut Connection {
         &mut self.connection
@@ -137,13 +157,15 @@ fn fill(cell: &mut Cell, value: ValueRef<'_>) -> Result<(), Error> {
         (ValueRef::Integer(n), _) => *cell = Cell::Int(n),
         (ValueRef::Text(text), _) => *cell = Cell::Text(utf8(text)?.to_owned()),
         (ValueRef::Blob(bytes), _) => *cell = Cell::Bytes(bytes.to_vec()),
-        (ValueRef::Real(n), _) => return Err(Error::Engine(format!("a fraction where none is written: {n}"))),
+        (ValueRef::Real(n), _) => {
+            return Err(Error::Damaged { table: "file", what: format!("a fraction where none is written: {n}") });
+        }
     }
     Ok(())
 }
 
 fn utf8(text: &[u8]) -> Result<&str, Error> {
-    std::str::from_utf8(text).map_err(|e| Error::Broken(format!("text is not UTF-8: {e}")))
+    std::str::from_utf8(text).map_err(|e| Error::Damaged { table: "file", what: format!("text is not UTF-8: {e}") })
 }
 
 impl ToSql for Cell {

@@ -2,10 +2,12 @@
 
 mod broken;
 mod desk;
+mod flips;
 mod fold;
 mod once;
 mod opening;
 mod pages;
+mod restored;
 mod round;
 mod sweep;
 mod tick;

@@ -87,11 +87,14 @@ fn number(event: &Event) -> usize {
         Event::AgentRecoveryPending { .. } => 41,
         Event::AgentCertificateAdopted { .. } => 42,
         Event::AgentUpgraded { .. } => 43,
-        Event::Restored { .. } => 44,
+        Event::CaPrepared { .. } => 44,
+        Event::CaActivated { .. } => 45,
+        Event::CaRetired { .. } => 46,
+        Event::Restored { .. } => 47,
     }
 }
 
-const KINDS: usize = 45;
+const KINDS: usize = 48;
 
 fn changed(field: &str, from: Option<&str>, to: Option<&str>) -> Vec<Changed> {
     vec![Changed { field: field.into(), from: from.map(Into::into), to: to.map(Into::into) }]
@@ -221,7 +224,21 @@ fn refused(source: &str, count: u64) -> Event {
 
 fn of_keys() -> Vec<(Event, &'static str)> {
     let fingerprint = String::from("f");
+    let (server, agents) = ("a".repeat(64), "b".repeat(64));
+    let names = ["host-1", "host-2"].map(str::to_owned).to_vec();
     vec![
+        (
+            Event::CaPrepared { revision: 1, server: server.clone(), agents: agents.clone() },
+            "next roots prepared: server CA aaaaaaaaaaaaaaaa, agent CA bbbbbbbbbbbbbbbb",
+        ),
+        (
+            Event::CaActivated { revision: 2, server: server.clone(), agents: agents.clone(), locked_out: 7, names },
+            "next roots activated: server CA aaaaaaaaaaaaaaaa, agent CA bbbbbbbbbbbbbbbb; 7 agents locked out: host-1, host-2 …",
+        ),
+        (
+            Event::CaRetired { revision: 3, server, agents, locked_out: 0, names: Vec::new() },
+            "old roots retired: server CA aaaaaaaaaaaaaaaa, agent CA bbbbbbbbbbbbbbbb",
+        ),
         (
             refused("192.0.2.0/24", 7),
             "7 more enrollments from 192.0.2.0/24 refused: token expired; the last of build-07",

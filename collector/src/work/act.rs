@@ -1,6 +1,7 @@
 //! What people, tools and agents may ask for. Words only: what is allowed, the rules say.
 
 use crate::desk::model::{End, Kind, Rel};
+use crate::event::Event;
 use crate::register::model::{ApiToken, Cert, Declared, JoinToken};
 use shared::checkin::Goodbye;
 use shared::id::{AgentId, ApiTokenId, AssetId, JoinTokenId, LinkId, TicketId};
@@ -14,14 +15,16 @@ pub enum Act {
     Enroll { token: JoinTokenId, hash: [u8; 32], fingerprint: String, name: String, version: String, source: IpAddr },
     /// An agent asks for a certificate with a new key.
     Renew { agent: AgentId, fingerprint: String },
-    /// An agent used the certificate that it was handed last.
-    NextUsed { agent: AgentId },
+    /// An agent used the certificate that it was handed last, together with roots of this revision.
+    NextUsed { agent: AgentId, roots: u16 },
+    /// The certificate that an agent uses was handed to it together with roots of this revision.
+    HasRoots { agent: AgentId, roots: u16 },
     /// An agent whose certificate ended proves that it has the key, and asks for a new one.
     /// `old` is what its certificate says, `generation` what itself says.
     Recover { agent: AgentId, old: Cert, generation: u64, fingerprint: String, source: IpAddr },
     /// An agent used a certificate of our CA that is neither of those it is known to have: an earlier one, or
     /// one that was given out after the backup which the register was restored from.
-    Unknown { agent: AgentId, cert: Cert, source: IpAddr },
+    Unknown { agent: AgentId, cert: Cert, roots: u16, source: IpAddr },
     /// An agent says that it is of this version.
     Upgraded { agent: AgentId, version: String },
     /// An agent shows that two machines share one state.
@@ -47,6 +50,8 @@ pub enum Act {
     CreateApiToken { token: Box<ApiToken> },
     /// An API token is ended.
     RevokeApiToken { token: ApiTokenId },
+    /// A step of a rotation of the CA: what is told of it once its files are written, or why it is not taken.
+    RotateCa { told: Result<Box<Event>, String> },
     /// Declared columns of an asset: the outer `Some` is "to be changed", the inner the new value.
     EditAsset { asset: AssetId, rev: Option<u64>, edit: AssetEdit },
     /// A ticket is opened.

@@ -10,5 +10,6 @@ mod fuzz;
 mod hostile;
 mod machine;
 mod once;
+mod rotation;
 mod table;
 mod walk;

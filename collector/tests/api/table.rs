@@ -94,6 +94,11 @@ pub const TABLE: &[Row] = &[
     ),
     // It proves to have its key, and its certificate is still good: there is nothing to recover.
     post("/v1/recover", "", "", "<recovery>", 409),
+    // Last: what agents were given before is worth nothing afterwards.
+    get("/v1/ca", "ca:admin", ""),
+    post("/v1/ca/prepare", "ca:admin", "", "{}", 204),
+    post("/v1/ca/activate", "ca:admin", "", r#"{"force": true}"#, 204),
+    post("/v1/ca/retire", "ca:admin", "", r#"{"force": true}"#, 204),
 ];
 
 impl Row {

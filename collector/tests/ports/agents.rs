@@ -87,7 +87,7 @@ async fn a_restored_register_takes_certificates_from_after_its_backup() {
     let requested = proof::request(&STANDARD.decode(csr(&next)).expect("base64")).expect("a request");
     let sign = |house: &House| {
         let end = clock::now().plus_secs(86_400);
-        house.running.app.authority.sign_agent(id, &requested.key, 2, clock::now(), end).expect("signed")
+        house.running.app.authority.roots().sign_agent(id, &requested.key, 2, clock::now(), end).expect("signed")
     };
     let other = House::open("").await;
     let settings = house.agents("/v1/settings");

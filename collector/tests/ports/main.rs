@@ -5,4 +5,5 @@ mod agents;
 mod enrolling;
 mod house;
 mod limits;
+mod rotation;
 mod scopes;

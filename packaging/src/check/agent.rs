@@ -35,7 +35,8 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-fn build() -> Result<PathBuf> {
+/// The agent as it is shipped.
+pub(super) fn build() -> Result<PathBuf> {
     let status = Command::new("cargo")
         .args(["build", "--quiet", "--profile", "dist", "-p", "agent"])
         .status()
@@ -64,7 +65,7 @@ fn size(agent: &Path) -> Result<bool> {
 }
 
 /// The collector of the development build.
-fn collector() -> Result<PathBuf> {
+pub(super) fn collector() -> Result<PathBuf> {
     let status = Command::new("cargo").args(["build", "--quiet", "-p", "collector"]).status().context("cargo")?;
     if !status.success() {
         bail!("the collector does not build");

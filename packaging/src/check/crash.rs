@@ -5,6 +5,8 @@
 //! ones told, and the journal tells each upgrade once and has no holes. Does not know what a loss of power does:
 //! the kernel lives on and writes what the process had handed to it.
 
+mod prefill;
+
 use super::fleet::{self, Collector, Machine};
 use agent::clock;
 use anyhow::{Context, Result, bail, ensure};
@@ -24,6 +26,9 @@ const ROUND_MS_SPREAD: u64 = 600;
 const AGAIN: Duration = Duration::from_millis(20);
 /// Until every machine got its last answer, after the last start.
 const SETTLE: Duration = Duration::from_secs(60);
+/// Of so many rounds, one is a kill while it starts, within this time in milliseconds.
+const STARTING_ROUNDS: u64 = 4;
+const STARTING_MS: u64 = 150;
 /// A start after a kill may take this long, in seconds.
 const START_S_MAX: f64 = 5.0;
 
@@ -36,6 +41,9 @@ pub struct Crash {
     /// How many machines report at once.
     #[arg(long, default_value_t = 16)]
     agents: usize,
+    /// Assets with software that are in the register before the first kill.
+    #[arg(long, default_value_t = 0)]
+    assets: usize,
     /// A collector to check instead of one that is built now.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
@@ -100,18 +108,28 @@ async fn report(mut machine: Machine, mut place: watch::Receiver<Place>) -> Resu
 
 async fn rounds(crash: &Crash, binary: &Path, dir: &Path) -> Result<bool> {
     let (mut collector, first) = Collector::start(binary, dir)?;
+    if crash.assets > 0 {
+        collector.kill()?;
+        prefill::fill(&dir.join("state"), crash.assets).await.context("the register could not be filled")?;
+        (collector, _) = Collector::start(binary, dir)?;
+    }
     let mut starts = vec![first];
     let (tell, told) = watch::channel(Place::default());
     let mut machines = JoinSet::new();
     for machine in fleet::enroll(&collector, crash.agents, dir).await? {
         machines.spawn(report(machine, told.clone()));
     }
+    let mut in_start = 0;
     for _ in 0..crash.rounds {
         tell.send_replace(Place { url: Some(collector.agents_url()), last: false });
         let after = Duration::from_millis(ROUND_MS_MIN + clock::random() % ROUND_MS_SPREAD);
         tokio::time::sleep(after).await;
         tell.send_replace(Place::default());
         collector.kill()?;
+        if clock::random().is_multiple_of(STARTING_ROUNDS) {
+            Collector::start_and_kill(binary, dir, Duration::from_millis(clock::random() % STARTING_MS))?;
+            in_start += 1;
+        }
         let start;
         (collector, start) = Collector::start(binary, dir)?;
         starts.push(start);
@@ -127,6 +145,7 @@ async fn rounds(crash: &Crash, binary: &Path, dir: &Path) -> Result<bool> {
     let told = told.await.context("not every machine got its last answer in time")??;
     let count = compare(&collector, &told)?;
     collector.kill()?;
+    println!("     {in_start} more kills while it started; {} assets were there before", crash.assets);
     Ok(verdict(crash, &count, &mut starts))
 }
 
@@ -195,7 +214,7 @@ fn verdict(crash: &Crash, count: &Count, starts: &mut [Duration]) -> bool {
     };
     let mut good = whole("acknowledged records that are lost", count.lost);
     good &= whole("records that are in the journal twice", count.duplicated);
-    good &= super::figure("slowest start", slowest.as_secs_f64(), "s", START_S_MAX);
+    good &= super::figure("slowest start after a kill", slowest.as_secs_f64(), "s", START_S_MAX);
     good && count.acknowledged > 0
 }
 

@@ -3,14 +3,19 @@
 
 pub mod agent;
 pub mod crash;
+pub mod faults;
 mod fleet;
 pub mod here;
 pub mod load;
+pub mod planted;
+pub mod powercut;
 mod recordings;
 mod resident;
 mod scene;
 pub mod security;
 pub mod service;
+pub mod small;
+pub mod spool;
 pub mod stranger;
 mod wire;
 
@@ -27,12 +32,24 @@ pub enum Check {
     Agent,
     /// What was acknowledged survives kill -9 of the collector, once.
     Crash(crash::Crash),
+    /// An error of the disk at any system call loses nothing that was acknowledged.
+    Faults(faults::Faults),
     /// What the agent tells of this machine, against what the machine's own tools say.
     Here(here::Here),
     /// What a fleet over mutual TLS gets from one collector, beside bare SQLite in the same run.
     Load(load::Load),
+    /// The agent as a resident service: memory, CPU, wake-ups and disk writes, beside node_exporter and zabbix_agentd.
+    Resident(resident::Resident),
+    /// The checks turn red when a bug is planted: a copy is built for each.
+    Planted(planted::Planted),
+    /// What was acknowledged survives a power cut at any point, of the collector and of the agent.
+    Powercut(powercut::Powercut),
     /// One table of what the agent reads from recordings of other machines, against what others read from them.
     Recordings,
+    /// The agent lives through a full disk, files that may not grow, few descriptors and little memory.
+    Small(small::Small),
+    /// What an agent spools while the collector is away arrives once, through any number of kills.
+    Spool(spool::Spool),
     /// The README's `## Run it` as a stranger runs it, in a bare root of Debian: timed, twice.
     Stranger(stranger::Stranger),
     /// The README's two commands on a fresh clone on this machine, timed.
@@ -51,9 +68,15 @@ pub fn run(check: &Check) -> Result<()> {
     match check {
         Check::Agent => agent::run(),
         Check::Crash(crash) => crash::run(crash),
+        Check::Faults(faults) => faults::run(faults),
         Check::Here(here) => here::run(here),
         Check::Load(load) => load::run(load),
+        Check::Resident(resident) => resident::run(resident),
+        Check::Planted(planted) => planted::run(planted),
+        Check::Powercut(powercut) => powercut::run(powercut),
         Check::Recordings => recordings::run(),
+        Check::Small(small) => small::run(small),
+        Check::Spool(spool) => spool::run(spool),
         Check::Stranger(stranger) => stranger::run(stranger),
         Check::Commands(commands) => stranger::commands(commands),
         Check::Security(security) => security::run(security),

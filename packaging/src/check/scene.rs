@@ -16,6 +16,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Running(Child);
 
 impl Running {
+    pub(super) fn new(child: Child) -> Running {
+        Running(child)
+    }
+
     pub(super) fn id(&self) -> u32 {
         self.0.id()
     }

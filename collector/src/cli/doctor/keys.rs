@@ -1,6 +1,8 @@
-//! The authority's files: who may read them, and when their certificates end.
+//! The authority's files: who may read them, when their certificates end, and where their rotation stands.
 
 use super::found::Found;
+use crate::pki::Error;
+use crate::pki::rotation::{Phase, State};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use shared::unit::At;
@@ -9,13 +11,39 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// A certificate that ends within this time is worth a warning, in seconds.
-pub(super) const SOON_S: i64 = 90 * 86_400;
+/// A root that ends within this time is worth a warning, in seconds: a rotation takes its time.
+pub(super) const SOON_S: i64 = 365 * 86_400;
+/// A rotation that is under way for longer is worth a warning, in seconds.
+pub(super) const ROTATING_S: i64 = 30 * 86_400;
 const RESTORE: &str = "restore the folder pki from a backup";
 
 /// There is a register, and its keys are gone.
 pub(super) fn lost(pki: &Path, database: &Path) -> Found {
     Found::fail(format!("{} is missing beside {}", pki.display(), database.display()), RESTORE)
+}
+
+/// Which roots count cannot be told.
+pub(super) fn unreadable(error: &Error) -> Found {
+    match error {
+        Error::File { error, .. } => Found::denied(error),
+        other => Found::fail(other.to_string(), RESTORE),
+    }
+}
+
+/// Whether a rotation was left unfinished.
+pub(super) fn rotation(state: &State, now: At) -> Found {
+    let (phase, Some(since)) = (state.phase(), state.since) else { return Found::pass("never yet") };
+    let told = format!("{} since {}", phase.name(), day(since.secs()));
+    let next = format!("`muster ca show`, then `muster ca {}`", phase.following().name());
+    match phase {
+        Phase::Settled => Found::pass(told),
+        _ if now.secs_since(since) > ROTATING_S => Found::warn(told, format!("go on with it: {next}")),
+        _ => Found::pass(format!("{told}; next: {next}")),
+    }
+}
+
+fn day(at_s: i64) -> String {
+    jiff::Timestamp::from_second(at_s).map_or_else(|_| at_s.to_string(), |time| time.strftime("%Y-%m-%d").to_string())
 }
 
 /// Whether a key is its owner's alone.
@@ -58,10 +86,6 @@ pub(super) fn certificate(path: &Path, now: At) -> Found {
 }
 
 pub(super) fn life(start_s: i64, end_s: i64, now: At) -> Found {
-    let day = |at_s: i64| {
-        jiff::Timestamp::from_second(at_s)
-            .map_or_else(|_| at_s.to_string(), |time| time.strftime("%Y-%m-%d").to_string())
-    };
     if now.secs() < start_s {
         return Found::fail(
             format!("not good before {}", day(start_s)),
@@ -75,7 +99,7 @@ pub(super) fn life(start_s: i64, end_s: i64, now: At) -> Found {
         );
     }
     if end_s - now.secs() < SOON_S {
-        let advice = "plan a new authority: every agent will enroll again";
+        let advice = "rotate the roots: `muster ca prepare`, or go on with it";
         return Found::warn(format!("end on {}", day(end_s)), advice);
     }
     Found::pass(format!("until {}", day(end_s)))

@@ -20,6 +20,22 @@ fn bounds_are_where_the_collector_has_them() {
 }
 
 #[test]
+fn a_rotation_that_was_left_is_told_with_its_next_step() {
+    use crate::pki::rotation::{State, Step};
+    let now = At(1_700_000_000_000_000);
+    let state = State::default();
+    assert_eq!(keys::rotation(&state, now), Found::pass("never yet"));
+    let state = state.after(Step::Prepare, 1, now).expect("a step");
+    let young = keys::rotation(&state, now.plus_secs(keys::ROTATING_S));
+    assert!(matches!(&young, Found::Pass(found) if found.ends_with("then `muster ca activate`")), "{young:?}");
+    let old = keys::rotation(&state, now.plus_secs(keys::ROTATING_S + 1));
+    let advice = "go on with it: `muster ca show`, then `muster ca activate`";
+    assert_eq!(old, Found::warn("prepared since 2023-11-14", advice));
+    let state = state.after(Step::Activate, 2, now).and_then(|state| state.after(Step::Retire, 2, now));
+    assert_eq!(keys::rotation(&state.expect("steps"), now.plus_secs(9 * keys::ROTATING_S)).state(), "PASS");
+}
+
+#[test]
 fn a_port_is_free_taken_or_answers() {
     let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = held.local_addr().expect("an address");
@@ -68,7 +84,7 @@ fn a_healthy_collector_is_told_from_one_with_open_keys_and_a_broken_database() {
     Authority::open(&folder.path().join("pki"), clock::now()).expect("an authority");
     drop(crate::store::open::writer(&folder.path().join("muster.db"), clock::now()).expect("a database"));
     assert!(states().iter().all(|line| line.starts_with("PASS") || line == "WARN collector"), "{:?}", states());
-    let key = folder.path().join("pki").join(AGENT_CA);
+    let key = folder.path().join("pki").join(files::AGENT_CA);
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("a mode");
     fs::write(folder.path().join("muster.db"), "broken").expect("a file");
     let failed: Vec<_> = states().into_iter().filter(|line| line.starts_with("FAIL")).collect();

@@ -102,7 +102,12 @@ fn a_renewed_key_counts_once_it_was_used() {
     assert_eq!(granted(world.act(renew("k2"))).1, 2);
     assert_eq!(granted(world.act(renew("k3"))).1, 2);
     assert_eq!(world.agents[&agent].current.as_ref().map(|cert| cert.fingerprint.as_str()), Some("k1"));
-    world.act(Act::NextUsed { agent }).expect("promoted");
+    // With its certificate it was handed roots, and has them once it uses it.
+    world.act(Act::HasRoots { agent, roots: 1 }).expect("noted");
+    assert_eq!(world.agents[&agent].roots, 1);
+    world.act(Act::NextUsed { agent, roots: 2 }).expect("promoted");
+    world.act(Act::HasRoots { agent, roots: 1 }).expect("noted");
+    assert_eq!(world.agents[&agent].roots, 2);
     assert_eq!(world.agents[&agent].current.as_ref().map(|cert| cert.fingerprint.as_str()), Some("k3"));
     assert_eq!(world.agents[&agent].next, None);
     let renewals = world.told().iter().filter(|event| matches!(event, Event::AgentRenewed { .. })).count();

@@ -50,7 +50,7 @@ fn worn(world: &mut World) -> AgentId {
     for round in 1..=3 {
         world.later(8 * DAY_S);
         assert_eq!(generation(recover(world, agent, &format!("k{round}"))), round + 1);
-        world.act(Act::NextUsed { agent }).expect("promoted");
+        world.act(Act::NextUsed { agent, roots: 0 }).expect("promoted");
     }
     world.later(8 * DAY_S);
     world.told();
@@ -77,7 +77,7 @@ fn recovery_is_for_expired_keys_of_the_right_generation() {
         |generation| Act::Recover { agent, old: old.clone(), generation, fingerprint: "k1".into(), source: here() };
     assert_eq!(why(world.act(act(2))), "recovery: another generation");
     assert_eq!(generation(world.act(act(1))), 2);
-    world.act(Act::NextUsed { agent }).expect("promoted");
+    world.act(Act::NextUsed { agent, roots: 0 }).expect("promoted");
     assert_eq!(why(world.act(act(1))), "recovery: that certificate was superseded");
     world.later(100 * DAY_S);
     assert_eq!(why(recover(&mut world, agent, "k2")), "recovery: away for more than 90 days");
@@ -97,7 +97,7 @@ fn who_recovers_too_often_in_a_row_waits_for_a_person() {
     assert!(matches!(world.act(approve("k3")), Err(Refusal::Invalid { .. })));
     world.act(approve("k4")).expect("approved");
     assert_eq!(generation(recover(&mut world, agent, "k4")), 5);
-    world.act(Act::NextUsed { agent }).expect("promoted");
+    world.act(Act::NextUsed { agent, roots: 0 }).expect("promoted");
     assert_eq!((state(&world, agent), world.agents[&agent].key()), ((AgentState::Active, 0), "k4"));
     assert!(world.agents[&agent].current.as_ref().is_some_and(|cert| cert.expires > world.now));
 }
@@ -129,7 +129,7 @@ fn a_renewal_in_time_forgives_recoveries_and_one_at_once_does_not() {
     let agent = world.enrolled("host");
     world.later(8 * DAY_S);
     recover(&mut world, agent, "k1").expect("granted");
-    world.act(Act::NextUsed { agent }).expect("promoted");
+    world.act(Act::NextUsed { agent, roots: 0 }).expect("promoted");
     let renew = |key: &str| Act::Renew { agent, fingerprint: key.into() };
     world.act(renew("k2")).expect("granted");
     assert_eq!(world.agents[&agent].recoveries, 1);
@@ -145,12 +145,12 @@ fn a_certificate_from_after_the_backup_is_adopted_and_an_earlier_one_is_a_fork()
     let edit = |world: &mut World, change: &dyn Fn(&mut Agent)| change(world.agents.get_mut(&agent).expect("there"));
     let (current, next) = (cert(&world, 4, "k4", 99), cert(&world, 5, "k5", 199));
     edit(&mut world, &|agent| (agent.current, agent.next) = (Some(current.clone()), Some(next.clone())));
-    let unknown = |cert: Cert| Act::Unknown { agent, cert, source: here() };
+    let unknown = |cert: Cert| Act::Unknown { agent, cert, roots: 3, source: here() };
     // Its generation counts, not its end: lifetimes may have been shortened.
     world.act(unknown(cert(&world, 7, "k7", 50))).expect("adopted");
     let [Event::AgentCertificateAdopted { generation: 7, .. }] = world.told().as_slice() else { panic!("adopted") };
     assert_eq!((state(&world, agent), world.agents[&agent].key()), ((AgentState::Active, 0), "k7"));
-    assert_eq!(world.agents[&agent].next, None);
+    assert_eq!((&world.agents[&agent].next, world.agents[&agent].roots), (&None, 3));
     world.act(unknown(cert(&world, 7, "k7", 50))).expect("another connection was faster");
     assert_eq!(kinds(&mut world), Vec::<String>::new());
     for generation in [0, 6, 7] {
@@ -175,7 +175,7 @@ fn an_ended_certificate_from_after_the_backup_recovers() {
     assert_eq!(why(ask(&mut world, agent, earlier, "k4")), "recovery: that certificate was superseded");
     assert_eq!(generation(ask(&mut world, agent, later, "k4")), 4);
     assert_eq!(kinds(&mut world), ["agent_recovered", "agent_certificate_adopted"]);
-    world.act(Act::NextUsed { agent }).expect("promoted");
+    world.act(Act::NextUsed { agent, roots: 0 }).expect("promoted");
     assert_eq!(world.agents[&agent].key(), "k4");
 }
 

@@ -9,6 +9,27 @@ use crate::store::table::agent::{columns, read_from};
 use shared::id::AgentId;
 use shared::unit::At;
 
+macro_rules! first {
+    () => {
+        concat!("select ", columns!(), ", n.at from agent a left join seen n on n.agent = a.id where ")
+    };
+}
+macro_rules! speaks {
+    () => {
+        "a.state in ('active', 'quarantined')"
+    };
+}
+macro_rules! behind {
+    () => {
+        " and a.roots < ?1 and a.current_expires > ?2"
+    };
+}
+macro_rules! ended {
+    () => {
+        " and a.roots < ?1 and a.current_expires <= ?2"
+    };
+}
+
 /// An agent and when it was last heard, as far as that was flushed.
 pub type Heard = (Agent, Option<At>);
 
@@ -61,6 +82,48 @@ pub fn by_id(engine: &mut dyn Engine, id: AgentId) -> Result<Option<Heard>, Erro
     one(engine, sql, &[id.into()], read)
 }
 
+/// Who has the roots of a revision of the certificate authority, among the agents that may speak.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// That have them.
+    pub ready: u64,
+    /// That have not, and whose certificate is good.
+    pub behind: u64,
+    /// The first of those.
+    pub behind_first: Vec<Heard>,
+    /// That have not, and whose certificate has ended.
+    pub ended: u64,
+    /// The first of those.
+    pub ended_first: Vec<Heard>,
+    /// That wait for approval, with a join file of some time ago.
+    pub pending: u64,
+}
+
+/// Who has the roots of this revision, with the first `most` of those that have not.
+///
+/// # Errors
+/// [`Error`].
+pub fn standing(engine: &mut dyn Engine, revision: u16, now: At, most: u32) -> Result<Standing, Error> {
+    let revision = u32::from(revision);
+    let mut count = |sql, params: &[Cell]| one(engine, sql, params, |cells| Cells::new("agent", cells).u64());
+    let at = [revision.into(), now.into()];
+    let ready = count(Sql(concat!("select count(*) from agent a where ", speaks!(), " and a.roots >= ?1")), &at[..1])?;
+    let behind = count(Sql(concat!("select count(*) from agent a where ", speaks!(), behind!())), &at)?;
+    let ended = count(Sql(concat!("select count(*) from agent a where ", speaks!(), ended!())), &at)?;
+    let pending = count(Sql("select count(*) from agent where state = 'pending'"), &[])?;
+    let first = [revision.into(), now.into(), most.into()];
+    let behind_first = Sql(concat!(first!(), speaks!(), behind!(), " order by a.id limit ?3"));
+    let ended_first = Sql(concat!(first!(), speaks!(), ended!(), " order by a.id limit ?3"));
+    Ok(Standing {
+        ready: ready.unwrap_or(0),
+        behind: behind.unwrap_or(0),
+        behind_first: all(engine, behind_first, &first, read)?,
+        ended: ended.unwrap_or(0),
+        ended_first: all(engine, ended_first, &first, read)?,
+        pending: pending.unwrap_or(0),
+    })
+}
+
 fn read(cells: &[Cell]) -> Result<Heard, Error> {
     let mut c = Cells::new("agent", cells);
     Ok((read_from(&mut c)?, c.opt_at()?))
@@ -71,6 +134,13 @@ fn read(cells: &[Cell]) -> Result<Heard, Error> {
 /// # Errors
 /// [`Error`].
 pub fn held(engine: &mut dyn Engine, id: AgentId) -> Result<Vec<String>, Error> {
-    let sql = Sql("select record from held where agent = ?1 order by at desc, stream");
-    all(engine, sql, &[id.into()], |cells| Cells::new("held", cells).string())
+    let sql = Sql("select sum, agent, stream, at, record from held where agent = ?1 order by at desc, stream");
+    all(engine, sql, &[id.into()], |cells| {
+        let mut c = Cells::new("held", cells);
+        c.sum(4)?;
+        c.text()?;
+        c.digest()?;
+        c.at()?;
+        c.string()
+    })
 }

@@ -2,12 +2,13 @@
 
 use super::Query;
 use crate::register::model::{ApiToken, JoinToken};
-use crate::store::cells::{all, select};
+use crate::store::cells::{Cells, all, one, select};
 use crate::store::engine::{Engine, Error, Sql};
 use crate::store::page::{Page, Rows};
 use crate::store::table::token;
 use crate::store::table::token::{api_columns, join_columns};
 use shared::id::{ApiTokenId, JoinTokenId};
+use shared::unit::At;
 
 /// Join tokens, the newest first.
 ///
@@ -20,6 +21,17 @@ pub fn join_list(engine: &mut dyn Engine, page: &Page) -> Result<Rows<JoinToken>
     }
     query.push(" order by j.id desc limit ?", [page.bound()]);
     Ok(Rows::cut(select(engine, &query, token::read_join)?, page, |token| [token.id.into()]))
+}
+
+/// How many join tokens that were made before this moment may still be used.
+///
+/// # Errors
+/// [`Error`].
+pub fn join_open(engine: &mut dyn Engine, before: At, now: At) -> Result<u64, Error> {
+    let sql =
+        Sql("select count(*) from join_token where not revoked and used < uses and created < ?1 and expires > ?2");
+    let count = one(engine, sql, &[before.into(), now.into()], |cells| Cells::new("join_token", cells).u64())?;
+    Ok(count.unwrap_or(0))
 }
 
 /// One join token.

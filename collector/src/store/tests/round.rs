@@ -69,6 +69,7 @@ fn agent() -> Agent {
         first_key: "k".into(),
         current: Some(cert(3)),
         next: Some(cert(4)),
+        roots: 7,
         recoveries: 2,
         asset: Some(AssetId(id(20))),
         stream: Some(Digest([9; 16])),

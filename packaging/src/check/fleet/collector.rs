@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Until it answers.
@@ -29,24 +29,8 @@ pub(in crate::check) struct Collector {
 impl Collector {
     /// Starts one on what lies in `dir`, and says after how long it answered.
     pub(in crate::check) fn start(binary: &Path, dir: &Path) -> Result<(Collector, Duration)> {
-        let (state, socket, config) = (dir.join("state"), dir.join("admin.sock"), dir.join("muster.toml"));
-        // A short interval, so that connections stay open between check-ins, and no bound on their rate.
-        let text = format!(
-            "state_dir = {state:?}\nadmin_socket = {socket:?}\nagent_listen = \"127.0.0.1:0\"\n\
-             web_listen = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\"]\nshort_times = true\n\
-             [agents]\ncheckin_s = 2\n[limits]\ncheckin_every_ms = 0\nper_address = 10000\n"
-        );
-        fs::write(&config, text).context("the settings")?;
-        let log = File::options().create(true).append(true).open(dir.join("log")).context("the log")?;
         let began = Instant::now();
-        let mut child = Command::new(binary)
-            .args(["serve", "--config"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .with_context(|| binary.display().to_string())?;
+        let (mut child, state, socket) = spawn(binary, dir)?;
         while began.elapsed() < START {
             if let Some(agents) = agents_address(&state, child.id()) {
                 return Ok((Collector { child, agents, socket }, began.elapsed()));
@@ -61,6 +45,15 @@ impl Collector {
         bail!("the collector did not answer within {} s", START.as_secs())
     }
 
+    /// Starts one and kills it after this span, wherever it is then.
+    pub(in crate::check) fn start_and_kill(binary: &Path, dir: &Path, after: Duration) -> Result<()> {
+        let (mut child, ..) = spawn(binary, dir)?;
+        crate::check::pause(after);
+        child.kill().context("kill")?;
+        child.wait().context("wait")?;
+        Ok(())
+    }
+
     /// Base URL of the agents' port.
     pub(in crate::check) fn agents_url(&self) -> String {
         format!("https://{}", self.agents)
@@ -69,6 +62,17 @@ impl Collector {
     /// Its process.
     pub(in crate::check) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How it ended, if it did by itself within this span.
+    pub(in crate::check) fn ended_within(&mut self, span: Duration) -> Result<Option<ExitStatus>> {
+        let began = Instant::now();
+        loop {
+            match self.child.try_wait().context("the collector")? {
+                None if began.elapsed() < span => crate::check::pause(LOOK),
+                status => return Ok(status),
+            }
+        }
     }
 
     /// SIGKILL, and waits until it is gone.
@@ -117,6 +121,28 @@ impl Drop for Collector {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A process that starts, its state directory and its socket.
+fn spawn(binary: &Path, dir: &Path) -> Result<(Child, PathBuf, PathBuf)> {
+    let (state, socket, config) = (dir.join("state"), dir.join("admin.sock"), dir.join("muster.toml"));
+    // A short interval, so that connections stay open between check-ins, and no bound on their rate.
+    let text = format!(
+        "state_dir = {state:?}\nadmin_socket = {socket:?}\nagent_listen = \"127.0.0.1:0\"\n\
+         web_listen = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\"]\nshort_times = true\n\
+         [agents]\ncheckin_s = 2\n[limits]\ncheckin_every_ms = 0\nper_address = 10000\n"
+    );
+    fs::write(&config, text).context("the settings")?;
+    let log = File::options().create(true).append(true).open(dir.join("log")).context("the log")?;
+    let child = Command::new(binary)
+        .args(["serve", "--config"])
+        .arg(&config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .with_context(|| binary.display().to_string())?;
+    Ok((child, state, socket))
 }
 
 /// Where this process listens for agents; none before it does, whatever an earlier one left behind.

@@ -24,6 +24,7 @@ const PACKAGES: u64 = 50;
 pub(in crate::check) struct Machine {
     agent: AgentId,
     client: Client,
+    vault: Vault,
     stream: Stream,
     evidence: Vec<Item>,
     versions: Vec<u64>,
@@ -48,6 +49,7 @@ impl Machine {
         let mut machine = Machine {
             agent: stored.granted.agent,
             client,
+            vault,
             stream,
             evidence,
             versions: vec![0; usize::try_from(PACKAGES)?],
@@ -138,6 +140,22 @@ impl Machine {
     /// Whether what it told last is acknowledged.
     pub(in crate::check) fn is_settled(&self) -> bool {
         self.acknowledged == self.record.seq
+    }
+
+    /// Gets a certificate for a new key, and uses it from now on.
+    ///
+    /// # Errors
+    /// It got none; the old one stays good.
+    pub(in crate::check) async fn renew(&mut self) -> Result<()> {
+        let current = self.vault.current()?.context("an identity")?;
+        let next = enroll::renew(&self.client, &current, &self.vault).await?;
+        self.client = Client::new(&next.stored.granted.server_ca, Some(&next), &Floor::new(), None)?;
+        Ok(())
+    }
+
+    /// The root of what it told last.
+    pub(in crate::check) fn root_told(&self) -> Digest {
+        self.record.root
     }
 
     /// The last record that was acknowledged.
