@@ -38,7 +38,7 @@ pub struct Config {
 }
 
 /// The keys, for suggestions.
-const KEYS: &[&str] =
+pub(crate) const KEYS: &[&str] =
     &["state_dir", "root_tape", "log", "disabled", "checkin_s", "health_s", "spool_bytes", "spool_records", "proxy"];
 
 impl Default for Config {

@@ -1,10 +1,12 @@
-//! The task runner: `cargo run -p packaging -- test` is what CI runs, `… -- check NAME` runs a long check.
+//! The task runner: `cargo run -p packaging -- test` is what CI runs, `… -- package` makes the
+//! packages, `… -- check NAME` runs a long check.
 //!
 //! Knows: which commands make up a check, and in which order. Does not know what they check.
 #![forbid(unsafe_code)]
 
 mod check;
 mod measure;
+mod package;
 mod test;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +29,8 @@ enum Task {
     Test,
     /// Run the tests and rewrite what they compare with (OpenAPI, help, reports); review the diff.
     Golden,
+    /// The packages of the agent and of the collector, as .deb and .rpm.
+    Package(package::Package),
     /// A long check: prints its figures with PASS, FAIL or SKIP.
     #[command(subcommand)]
     Check(check::Check),
@@ -43,6 +47,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test => test::run(false),
         Task::Golden => test::run(true),
+        Task::Package(package) => package::run(&package),
         Task::Check(check) => check::run(&check),
         Task::Measure { argv } => measure::child(&argv),
     };

@@ -82,7 +82,7 @@ enum Verb {
     Replay(record::ReplayArgs),
     /// Forget the identity, for a golden image.
     Seal(seal::Args),
-    /// Shell completions and man pages.
+    /// Shell completions, man pages, a configuration to start from.
     #[command(subcommand)]
     Docs(docs::Verb),
 }

@@ -102,7 +102,7 @@ enum Verb {
     /// The certificate authority, and its rotation.
     #[command(subcommand)]
     Ca(ca::Verb),
-    /// Shell completions and man pages.
+    /// Shell completions, man pages, settings to start from.
     #[command(subcommand)]
     Docs(docs::Verb),
 }

@@ -18,6 +18,7 @@ mod recordings;
 mod resident;
 mod scene;
 pub mod security;
+pub mod service;
 pub mod small;
 pub mod spool;
 pub mod stranger;
@@ -68,6 +69,8 @@ pub enum Check {
     Commands(stranger::Commands),
     /// What the security page promises, promise by promise, on the real binaries.
     Security(security::Security),
+    /// The packages in a container with a real systemd: installed, enrolled, killed, upgraded, purged.
+    Service(service::Service),
 }
 
 /// Runs one.
@@ -94,6 +97,7 @@ pub fn run(check: &Check) -> Result<()> {
         Check::Stranger(stranger) => stranger::run(stranger),
         Check::Commands(commands) => stranger::commands(commands),
         Check::Security(security) => security::run(security),
+        Check::Service(service) => service::run(service),
     }
 }
 
