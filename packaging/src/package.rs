@@ -7,6 +7,8 @@ mod binaries;
 mod contents;
 mod nfpm;
 mod stage;
+#[cfg(test)]
+mod units;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
