@@ -6,11 +6,12 @@ use crate::exit::{Code, Fail};
 use crate::state::identity::Usable;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use rustls::client::Resumption;
-use rustls::{AlertDescription, ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use shared::unit::At;
 use std::error::Error as _;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -111,6 +112,10 @@ pub enum CallError {
     /// No connection: nothing that was to be sent has reached the collector.
     #[error("out of reach: {0}")]
     Unreachable(String),
+    /// Whoever was reached closed the connection before it stood: a collector that has no room at the moment does so.
+    /// Nothing has reached the collector.
+    #[error("turned away: {0}")]
+    TurnedAway(String),
     /// The connection broke, or no answer came in time: the collector may have taken what was sent.
     #[error("no answer: {0}")]
     Broken(String),
@@ -131,7 +136,7 @@ impl CallError {
             CallError::Expired | CallError::Rejected(_) => {
                 (Code::Refused, "`muster agents show` tells its state; enroll again if need be")
             }
-            CallError::Unreachable(_) | CallError::Broken(_) | CallError::TooLarge => {
+            CallError::Unreachable(_) | CallError::TurnedAway(_) | CallError::Broken(_) | CallError::TooLarge => {
                 (Code::Unreachable, "check the URL, the network, and that `muster serve` runs")
             }
         };
@@ -219,7 +224,9 @@ fn text(headers: &HeaderMap, name: reqwest::header::HeaderName) -> Option<&str> 
 /// What an HTTP client's error means. Once the connection stands, no failure says that nothing was received.
 fn why(error: &reqwest::Error) -> CallError {
     match cause(error) {
-        CallError::Unreachable(why) | CallError::Untrusted(why) if !error.is_connect() => CallError::Broken(why),
+        CallError::Unreachable(why) | CallError::TurnedAway(why) | CallError::Untrusted(why) if !error.is_connect() => {
+            CallError::Broken(why)
+        }
         cause => cause,
     }
 }
@@ -235,7 +242,24 @@ fn cause(error: &reqwest::Error) -> CallError {
         }
         next = cause.source();
     }
+    if innermost(deepest).is_some_and(is_closed) {
+        return CallError::TurnedAway(deepest.to_string());
+    }
     CallError::Unreachable(if error.is_timeout() { "no answer in time".into() } else { deepest.to_string() })
+}
+
+/// Whether somebody was there and left; where nobody listens a connection is refused instead.
+fn is_closed(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
+    )
+}
+
+/// The kind of the I/O error that this is or wraps.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
+    let io: &std::io::Error = error.downcast_ref()?;
+    io.get_ref().and_then(|inner| innermost(inner)).or(Some(io.kind()))
 }
 
 /// The TLS error that this is or wraps. An I/O error's `source` leaves out what it wraps, and they are nested.
@@ -261,6 +285,17 @@ fn why_tls(error: &rustls::Error) -> CallError {
             | AlertDescription::DecryptError
             | AlertDescription::AccessDenied),
         ) => CallError::Rejected(format!("{alert:?}")),
+        // Without the moment of the look: who tries again has no other trouble than before.
+        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            let why = "the collector's certificate has expired by this machine's clock; set the clock, or renew the certificate";
+            CallError::Untrusted(why.to_owned())
+        }
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => {
+            let why = "the collector's certificate is not valid yet by this machine's clock; set the clock";
+            CallError::Untrusted(why.to_owned())
+        }
         rustls::Error::AlertReceived(alert) => CallError::Unreachable(format!("TLS alert {alert:?}")),
         other => CallError::Untrusted(other.to_string()),
     }

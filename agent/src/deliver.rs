@@ -50,7 +50,9 @@ pub fn judge(reply: Result<Reply, CallError>) -> Outcome {
     let reply = match reply {
         Ok(reply) => reply,
         Err(CallError::Expired) => return Outcome::Expired,
-        Err(error @ CallError::Unreachable(_)) => return Outcome::Unreachable(error.to_string()),
+        Err(error @ (CallError::Unreachable(_) | CallError::TurnedAway(_))) => {
+            return Outcome::Unreachable(error.to_string());
+        }
         Err(error @ CallError::Untrusted(_)) => return Outcome::Untrusted(error.to_string()),
         Err(error @ CallError::Rejected(_)) => return Outcome::Banned(error.to_string()),
         Err(error) => return Outcome::Later(None, error.to_string()),
@@ -109,6 +111,7 @@ mod tests {
             (reply(401, problem, None), Outcome::Expired),
             (Err(CallError::Expired), Outcome::Expired),
             (Err(CallError::Unreachable("x".into())), Outcome::Unreachable("out of reach: x".into())),
+            (Err(CallError::TurnedAway("x".into())), Outcome::Unreachable("turned away: x".into())),
             (Err(CallError::Broken("x".into())), Outcome::Later(None, "no answer: x".into())),
         ] {
             assert_eq!(judge(reply), expected);

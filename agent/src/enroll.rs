@@ -54,7 +54,16 @@ pub async fn enroll(join: &JoinFile, name: &str, vault: &Vault, proxy: Option<&s
     let body = serde_json::to_vec(&body).unwrap_or_default();
     let mut put_off = 0;
     loop {
-        let reply = client.post(&url, body.clone(), false).await.map_err(|error| error.fail(&url))?;
+        let reply = match client.post(&url, body.clone(), false).await {
+            // A whole site that enrolls at once from one address has more connections than the collector takes.
+            Err(error @ CallError::TurnedAway(_)) if put_off < PUT_OFF_MAX => {
+                put_off += 1;
+                log::warn(&format!("{url}: {error}; trying again"));
+                pause(1 + later_s(put_off, clock::random())).await;
+                continue;
+            }
+            reply => reply.map_err(|error| error.fail(&url))?,
+        };
         match reply.status {
             200 | 201 => {
                 let stored = granted(&reply, &key, Fingerprint::default())?;
@@ -75,7 +84,8 @@ pub async fn enroll(join: &JoinFile, name: &str, vault: &Vault, proxy: Option<&s
             429 | 503 if put_off < PUT_OFF_MAX => {
                 put_off += 1;
                 log::warn(&format!("{url}: busy: {}; trying again", reply.complaint()));
-                pause(reply.retry_after_s.unwrap_or(30)).await;
+                // Not all who were told the same at the same moment.
+                pause(reply.retry_after_s.unwrap_or(30).saturating_add(later_s(put_off, clock::random()))).await;
             }
             _ => {
                 let advice = "get a new join file with `muster join create`, or ask the collector's admin for the reason in its journal";
@@ -83,6 +93,11 @@ pub async fn enroll(join: &JoinFile, name: &str, vault: &Vault, proxy: Option<&s
             }
         }
     }
+}
+
+/// Seconds below a bound that doubles with each try, up to 32.
+fn later_s(tries: u32, random: u64) -> u32 {
+    u32::try_from(random % (1 << tries.min(5))).unwrap_or(0)
 }
 
 /// Seconds as asked for, within 1 s and an hour.

@@ -11,10 +11,15 @@ const PATIENCE: Duration = HOUR;
 const EARLY: Duration = Duration::from_secs(300);
 /// The first wait is drawn from this, early.
 const EARLY_BASE: Duration = Duration::from_secs(2);
-/// The first wait is drawn from this, later.
-const BASE: Duration = Duration::from_secs(60);
-/// No wait is longer than this.
-const CAP: Duration = Duration::from_secs(3600);
+/// Early, no wait is longer than this.
+const EARLY_CAP: Duration = Duration::from_secs(60);
+/// The first wait is drawn from one interval, later, and from no more than this: those who met an outage then come
+/// back no closer together than they would have come anyway.
+const BASE: Duration = Duration::from_secs(300);
+/// No wait is longer than this, so that all are back half an hour after a collector is.
+const CAP: Duration = Duration::from_secs(1800);
+/// Whatever a collector asks for, no wait is longer than this and a quarter.
+const TOLD_MAX: Duration = Duration::from_secs(3600);
 /// No wait is shorter than this.
 const WAIT_MIN: Duration = Duration::from_secs(1);
 
@@ -89,11 +94,11 @@ impl Schedule {
     pub fn failed(&mut self, now: Duration, retry_after: Option<Duration>, every: Duration, random: u64) {
         let early = !self.worked && now.saturating_sub(self.started) < EARLY;
         let base = if early { EARLY_BASE } else { BASE.min(every) };
-        let most = base.saturating_mul(1 << self.failures.min(12)).min(if early { BASE } else { CAP });
+        let most = base.saturating_mul(1 << self.failures.min(12)).min(if early { EARLY_CAP } else { CAP });
         self.failures = self.failures.saturating_add(1);
         let wait = match retry_after {
             // A little later than told, or all who were told the same come together.
-            Some(told) => told.min(CAP) + below(told.min(CAP) / 4, random),
+            Some(told) => told.min(TOLD_MAX) + below(told.min(TOLD_MAX) / 4, random),
             None => below(most, random),
         };
         self.contact = now + wait.max(WAIT_MIN);
@@ -101,7 +106,7 @@ impl Schedule {
 
     /// The collector does not want to hear us until a person decided: twelve intervals, an hour at most.
     pub fn stopped(&mut self, now: Duration, every: Duration, random: u64) {
-        let most = every.saturating_mul(12).min(CAP);
+        let most = every.saturating_mul(12).min(HOUR);
         self.contact = now + (most / 2 + below(most / 2, random)).max(WAIT_MIN);
     }
 
@@ -148,6 +153,9 @@ pub fn probes(
 }
 
 #[cfg(test)]
+mod herd;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -183,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_an_hour_with_full_jitter() {
+    fn waits_double_up_to_half_an_hour_with_full_jitter() {
         let mut schedule = Schedule::new(s(0));
         schedule.contacted(s(0), s(300), 0);
         let mut waits = Vec::new();
@@ -191,7 +199,9 @@ mod tests {
             schedule.failed(s(1000), None, s(300), u64::MAX - 615);
             waits.push((schedule.contact - s(1000)).as_secs());
         }
-        assert!(waits.iter().zip([60, 120, 240, 480, 960, 1920, 3600, 3600]).all(|(wait, most)| *wait < most.max(2)));
+        assert!(
+            waits.iter().zip([300, 600, 1200, 1800, 1800, 1800, 1800, 1800]).all(|(wait, most)| *wait < most.max(2))
+        );
         schedule.failed(s(1000), None, s(300), 0);
         assert_eq!(schedule.contact, s(1001));
     }

@@ -13,10 +13,11 @@ mod limits;
 
 use collector::event::Actor;
 use collector::register::model::JoinToken;
+use collector::store::engine::Cell;
 use collector::store::page::Page;
 use collector::store::read::assets::{self, AssetFilter, Sort};
 use collector::store::read::software::{Op, SoftwareFilter};
-use collector::store::{Options, Store};
+use collector::store::{Options, Store, sum};
 use collector::work::{Act, Reply, Report, Work};
 use shared::checkin::{Part, Record, State};
 use shared::digest::{self, Digest};
@@ -278,8 +279,9 @@ fn fill(path: &Path) {
         .collect();
     for n in 0..ASSETS {
         let id = Uuid::from_u128(u128::from(u32::MAX) << 96 | n as u128).to_string();
-        let insert = "insert into asset (id, rev, created, updated, class, lifecycle, name) values (?1, 1, 0, 0, 'server', 'deployed', 'h')";
-        transaction.execute(insert, [&id]).expect("an asset");
+        let insert = "insert into asset (id, rev, created, updated, class, lifecycle, name, sum) \
+             values (?1, 1, 0, 0, 'server', 'deployed', 'h', ?2)";
+        transaction.execute(insert, rusqlite::params![id, asset_sum(&id)]).expect("an asset");
         let (mut packed, mut before) = (Vec::new(), 0);
         let rare = (n == ASSETS - 1).then_some(RARE);
         for id in images[n % images.len()].iter().copied().chain(rare) {
@@ -291,14 +293,47 @@ fn fill(path: &Path) {
             }
             packed.push(delta as u8);
         }
+        let sum = sum::of(&[Cell::Bytes(packed.clone())]);
         transaction
-            .execute("insert into install values (?1, 'dpkg', ?2)", rusqlite::params![id, packed])
+            .execute("insert into install values (?1, 'dpkg', ?2, ?3)", rusqlite::params![id, packed, sum])
             .expect("a list");
     }
-    let rare = "insert into title values (1000000, 'dpkg', 'rare', 'amd64');
-        insert into version values (1000000, 1000000, '1', x'', x'', 'dpkg/rare/amd64', null, null, '{}')";
-    transaction.execute_batch(rare).expect("a title");
+    rare(&transaction);
     transaction.commit().expect("commit");
+}
+
+/// The sum of an asset of which only this is known.
+fn asset_sum(id: &str) -> i64 {
+    let known: [Cell; 8] = [
+        id.into(),
+        1_i64.into(),
+        0_i64.into(),
+        0_i64.into(),
+        "server".into(),
+        "deployed".into(),
+        Cell::Null,
+        "h".into(),
+    ];
+    sum::of(&[&known[..], &vec![Cell::Null; 13]].concat())
+}
+
+/// A title and its version that the last asset alone has.
+fn rare(transaction: &rusqlite::Transaction<'_>) {
+    let title = sum::of(&[RARE.into(), "dpkg".into(), "rare".into(), "amd64".into()]);
+    let version: [Cell; 7] = [
+        RARE.into(),
+        RARE.into(),
+        "1".into(),
+        Cell::Bytes(Vec::new()),
+        "dpkg/rare/amd64".into(),
+        Cell::Null,
+        Cell::Null,
+    ];
+    let put = |sql: &str, sum: i64| transaction.execute(sql, [RARE, sum]).expect("a title");
+    put("insert into title values (?1, 'dpkg', 'rare', 'amd64', ?2)", title);
+    let sql = "insert into version values (?1, ?1, '1', x'', x'00000000000000000000000000000000', 'dpkg/rare/amd64', \
+         null, null, '{}', ?2)";
+    put(sql, sum::of(&version));
 }
 
 async fn query(store: &Store, name: &str, op: Op, version: &str, limit: usize) {

@@ -72,6 +72,8 @@ pub struct Limits {
     pub checkin_burst: u32,
     /// Milliseconds after which one more may come; 0 is no bound.
     pub checkin_every_ms: u32,
+    /// Check-ins of all agents in a second; 0 is no bound.
+    pub checkins_a_second: u32,
     /// Refused enrollments a minute from one neighbourhood; 0 is no bound.
     pub refused_a_minute: u32,
 }
@@ -230,6 +232,7 @@ fn limits(file: file::Limits) -> Result<Limits, Wrong> {
         per_address: number("limits.per_address", file.per_address, 1, 1_000_000)?,
         checkin_burst: small("limits.checkin_burst", file.checkin_burst, 1, 1_000_000)?,
         checkin_every_ms: small("limits.checkin_every_ms", file.checkin_every_ms, 0, 86_400_000)?,
+        checkins_a_second: small("limits.checkins_a_second", file.checkins_a_second, 0, 1_000_000)?,
         refused_a_minute: small("limits.refused_a_minute", file.refused_a_minute, 0, 1_000_000)?,
     })
 }

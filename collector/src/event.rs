@@ -174,6 +174,9 @@ pub enum Event {
     /// Those before are trusted no more, and their keys were destroyed; told are those that are left. So many agents
     /// still had a certificate by the old ones and are locked out until they enroll again; the first of them by name.
     CaRetired { revision: u16, server: String, agents: String, locked_out: u64, names: Vec<String> },
+    /// The register was restored from a backup, whose journal ended at `head`. What was revoked since was revoked
+    /// again, and every join token ended.
+    Restored { head: u64, agents: u64, api_tokens: u64, join_tokens: u64 },
     /// A new agent has its identity, or waits for approval.
     AgentEnrolled { name: String, version: String, source: String, fingerprint: String, pending: bool },
     /// A waiting agent was let in.

@@ -10,6 +10,7 @@
 
 mod bind;
 mod memory;
+mod passed;
 
 use crate::api::listen::{self, DRAIN, Gate, Port};
 use crate::api::{self, App, AppState};
@@ -22,6 +23,7 @@ use crate::pki::{self, Authority, tls};
 use crate::stop::{self, Stop, Stopper};
 use crate::{clock, jobs, notify, seen};
 use bind::Bound;
+pub use passed::Passed;
 use serde::Serialize;
 use std::fs;
 use std::net::SocketAddr;
@@ -37,8 +39,8 @@ use tokio_rustls::TlsAcceptor;
 pub const ADDRESSES: &str = "addresses.json";
 /// The database in the state directory.
 pub const DATABASE: &str = "muster.db";
-/// A share of all connections that agents may not take.
-const WEB_SHARE: usize = 10;
+/// One part in so many of all connections is not for agents.
+const WEB_SHARE: usize = 20;
 /// Connections to the admin socket.
 const SOCKET_CONNECTIONS: usize = 64;
 /// Draining waits a little longer than each connection is given.
@@ -65,18 +67,20 @@ pub struct Running {
     pub addresses: Addresses,
     hands: jobs::Hands,
     stopper: Stopper,
+    /// Whether the admin socket is ours to remove.
+    socket_is_own: bool,
     down: oneshot::Receiver<String>,
 }
 
-/// Starts, serves until told to stop, stops.
+/// Starts, serves until told to stop, stops. `passed` are the sockets of the service manager.
 ///
 /// # Errors
 /// What hindered the start, or ended the service.
-pub async fn run(config: Config) -> Result<(), Failure> {
+pub async fn run(config: Config, passed: Passed) -> Result<(), Failure> {
     let unheard = |error: std::io::Error| Failure::new(Code::Failed, format!("signals cannot be received: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
-    let mut running = start(config).await?;
+    let mut running = start(config, passed).await?;
     announce(&running)?;
     let ended = tokio::select! {
         _ = terminate.recv() => Ok(()),
@@ -84,15 +88,17 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         why = running.down() => Err(why),
     };
     notify::say(notify::STOPPING);
-    running.stop().await;
-    ended
+    match (ended, running.stop().await) {
+        (Ok(()), Some(late)) => Err(late),
+        (ended, _) => ended,
+    }
 }
 
 /// Starts; everything answers when this returns.
 ///
 /// # Errors
 /// What hindered it.
-pub async fn start(mut config: Config) -> Result<Running, Failure> {
+pub async fn start(mut config: Config, passed: Passed) -> Result<Running, Failure> {
     prepare(&config.state_dir)?;
     let keys = config.state_dir.join("pki");
     belong_together(&keys, &config.state_dir.join(DATABASE))?;
@@ -102,13 +108,13 @@ pub async fn start(mut config: Config) -> Result<Running, Failure> {
         (tls::agents(&authority, certificate.clone()).map_err(of_pki)?, tls::web(certificate.clone()).map_err(of_pki)?);
     let fleet = Arc::new(Fleet::default());
     let keyring = Arc::new(Keyring::default());
-    let (store, down) = memory::open(&config, &fleet, &keyring).await?;
-    let bound = bind::all(&config).await?;
+    let (store, down) = memory::open(&config, Some(authority.deployment()), &fleet, &keyring).await?;
+    let bound = bind::all(&config, passed).await?;
     fill_in_ports(&mut config, &bound);
     let addresses = Addresses {
         agents: bound.agents_address,
         web: bound.web_address,
-        socket: config.admin_socket.clone(),
+        socket: bound.socket_path.clone(),
         pid: std::process::id(),
     };
     let checkin_s = config.policy.settings.checkin_s;
@@ -116,9 +122,10 @@ pub async fn start(mut config: Config) -> Result<Running, Failure> {
     let app: App = Arc::new(AppState::new(store, fleet, keyring, authority, config));
     let (stopper, stop) = stop::pair();
     api::ca::catch_up(&app).await;
+    let socket_is_own = bound.socket_is_own;
     open_doors(&app, bound, TlsAcceptor::from(agents_tls), TlsAcceptor::from(web_tls), &stop);
     jobs::start(&hands, &stop);
-    Ok(Running { app, addresses, hands, stopper, down })
+    Ok(Running { app, addresses, hands, stopper, socket_is_own, down })
 }
 
 fn open_doors(app: &App, bound: Bound, agents_tls: TlsAcceptor, web_tls: TlsAcceptor, stop: &Stop) {
@@ -140,11 +147,11 @@ impl Running {
     /// Returns only when the database can no longer be written, with the reason.
     pub async fn down(&mut self) -> Failure {
         let why = (&mut self.down).await.unwrap_or_else(|_| "the writer is gone".to_owned());
-        Failure::new(Code::Database, format!("the database can no longer be written: {why}"))
+        Failure::new(Code::Database, why)
     }
 
-    /// Stops: no new connections, what was asked is answered, what is in memory is kept.
-    pub async fn stop(mut self) {
+    /// Stops: no new connections, what was asked is answered, what is in memory is kept. Gives what failed on the way.
+    pub async fn stop(mut self) -> Option<Failure> {
         if tokio::time::timeout(DRAIN + DRAIN_SLACK, self.stopper.stop()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }
@@ -156,7 +163,10 @@ impl Running {
         self.app.store.close().await;
         // They may be gone already; the next start writes them anew.
         let _ = fs::remove_file(self.app.config.state_dir.join(ADDRESSES));
-        let _ = fs::remove_file(&self.app.config.admin_socket);
+        if self.socket_is_own {
+            let _ = fs::remove_file(&self.addresses.socket);
+        }
+        self.down.try_recv().ok().map(|why| Failure::new(Code::Database, why))
     }
 }
 

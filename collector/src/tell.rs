@@ -88,6 +88,10 @@ fn agents(event: &Event, entry: &Entry) -> Option<String> {
         },
         Event::ApiTokenCreated { name, scopes, .. } => format!("API token {name} created: {}", scopes.join(", ")),
         Event::ApiTokenRevoked { name } => format!("API token {name} revoked"),
+        Event::Restored { head, agents, api_tokens, join_tokens } => format!(
+            "register restored from a backup of event {head}: {agents} agents and {api_tokens} API tokens revoked again, \
+             {join_tokens} join tokens ended"
+        ),
         Event::AgentEnrolled { name, version, source, pending, .. } => {
             format!(
                 "agent {version} enrolled on {name} from {source}{}",

@@ -31,7 +31,8 @@ pub const RESERVED: [&str; 3] = ["agent_id", "asset_id", "actor"];
 pub enum State {
     /// The items are the truth, an empty list included.
     Seen,
-    /// Nothing can be said; `problems` says why.
+    /// Nothing can be said; `problems` says why. So is a state of a later version: its rows are not ours to judge.
+    #[serde(other)]
     Failed,
 }
 
@@ -63,7 +64,8 @@ pub enum Why {
     Denied,
     /// It was read and is not what it should be.
     Malformed,
-    /// Reading it broke, took too long or was too large.
+    /// Reading it broke, took too long or was too large; or a later version has a word of its own for it.
+    #[serde(other)]
     Failed,
 }
 
@@ -198,7 +200,8 @@ pub enum Goodbye {
     Shutdown,
     /// The machine goes to sleep.
     Sleep,
-    /// Only the agent is stopped.
+    /// Only the agent is stopped; or for a reason that a later version has a word for.
+    #[serde(other)]
     Stop,
 }
 

@@ -88,13 +88,14 @@ impl World {
 
     /// Starts the collector and waits until it says that it answers.
     pub fn start_collector(&mut self) {
-        let mut child = Command::new(binary("muster"))
-            .args(["serve", "--config"])
-            .arg(self.path("muster.toml"))
-            .stdout(Stdio::piped())
-            .stderr(self.log("collector.log"))
-            .spawn()
-            .expect("muster starts");
+        let mut command = Command::new(binary("muster"));
+        command.args(["serve", "--config"]).arg(self.path("muster.toml")).stderr(self.log("collector.log"));
+        self.launch(command);
+    }
+
+    /// The same by a command of the story, which becomes the collector.
+    pub fn launch(&mut self, mut command: Command) {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("muster starts");
         let mut line = String::new();
         let out = child.stdout.take().expect("its output");
         BufReader::new(out).read_line(&mut line).expect("its first line");
@@ -122,6 +123,11 @@ impl World {
     /// The collector's process, while it runs.
     pub fn collector_pid(&self) -> Option<u32> {
         self.collector.as_ref().map(Child::id)
+    }
+
+    /// Waits until the collector ends by itself; gives its exit code.
+    pub fn collector_end(&mut self) -> Option<i32> {
+        self.collector.take().expect("a collector").wait().expect("it ends").code()
     }
 
     /// Ends the collector as an admin would.

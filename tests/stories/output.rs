@@ -148,7 +148,10 @@ fn doctor_passes_a_collector_that_runs_and_names_what_is_broken() {
         assert!(of(&running, "PASS").iter().any(|good| good == check), "{check}: {running:?}");
     }
     world.stop_collector();
-    assert_eq!(of(&states(&world), "WARN"), ["collector"]);
+    let mut warned = of(&states(&world), "WARN");
+    // Where the test runs is not known.
+    warned.retain(|check| !["filesystem", "open files", "ballast", "free space"].contains(&check.as_str()));
+    assert_eq!(warned, ["collector", "backup"]);
     std::fs::write(world.path("collector/muster.db"), "broken").expect("overwritten");
     assert_eq!(of(&states(&world), "FAIL"), ["database"]);
     assert_eq!(world.run(&doctor).status.code(), Some(1));

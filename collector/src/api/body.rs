@@ -25,8 +25,9 @@ const PERMIT_BYTES: usize = 1024;
 const IDLE: Duration = Duration::from_secs(15);
 /// A whole body takes at most this long.
 const TOTAL: Duration = Duration::from_secs(60);
-/// After this time a body must have come at [`RATE_BYTES`] a second on average.
-const RATE_GRACE: Duration = Duration::from_secs(5);
+/// After this time a body must have come at [`RATE_BYTES`] a second on average. A link that loses a third of its packets
+/// may be silent for some seconds.
+const RATE_GRACE: Duration = Duration::from_secs(10);
 const RATE_BYTES: u64 = 1024;
 /// Decompressed in steps of this size, each counted before it is kept.
 const STEP_BYTES: usize = 64 * 1024;
@@ -150,7 +151,7 @@ async fn receive(mut body: Body, limit_bytes: usize, permits: &mut Permits) -> R
     let start = Instant::now();
     loop {
         let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
-        let Ok(frame) = tokio::time::timeout(IDLE.min(TOTAL.saturating_sub(start.elapsed())), frame).await else {
+        let Ok(frame) = tokio::time::timeout(patience(start.elapsed(), bytes.len()), frame).await else {
             return Err(too_slow());
         };
         let Some(frame) = frame else { return Ok(bytes) };
@@ -165,12 +166,17 @@ async fn receive(mut body: Body, limit_bytes: usize, permits: &mut Permits) -> R
             room += STEP_BYTES;
         }
         bytes.extend_from_slice(&data);
-        let elapsed = start.elapsed();
-        let expected = elapsed.as_secs().saturating_mul(RATE_BYTES);
-        if elapsed > RATE_GRACE && (bytes.len() as u64) < expected {
+        if patience(start.elapsed(), bytes.len()).is_zero() {
             return Err(too_slow());
         }
     }
+}
+
+/// How long more of a body may take to come, after so long and so many bytes: until it has been silent or slow for too
+/// long, or takes too long as a whole.
+fn patience(elapsed: Duration, bytes: usize) -> Duration {
+    let fast_enough_until = Duration::from_secs(bytes as u64 / RATE_BYTES).max(RATE_GRACE);
+    IDLE.min(fast_enough_until.saturating_sub(elapsed)).min(TOTAL.saturating_sub(elapsed))
 }
 
 /// Reads on for a while without keeping anything: whoever sends a little too much then hears why, instead of
@@ -256,6 +262,22 @@ mod tests {
             (0..200_000_u32).flat_map(|n| format!("{:08x}", n.wrapping_mul(0x9E37_79B9)).into_bytes()).collect();
         assert_eq!(decompress(&compressed(&text), limit::BODY_BYTES, |_| Ok(())), Ok(text));
         assert_eq!(decompress(&compressed(b""), limit::BODY_BYTES, |_| Ok(())), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_body_that_is_slow_or_silent_is_not_waited_for() {
+        let s = Duration::from_secs;
+        for (elapsed_s, bytes, left_s) in [
+            (0, 0, 10),
+            (3, 100, 7),
+            (10, 100, 0),
+            (10, 9 * 1024, 0),
+            (18, 20 * 1024, 2),
+            (8, 100 * 1024, 15),
+            (59, 1 << 20, 1),
+        ] {
+            assert_eq!(patience(s(elapsed_s), bytes), s(left_s), "{bytes} bytes in {elapsed_s} s");
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ const ALL: &str = "*";
 pub(super) async fn checkin(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     let (peer, member) = who(&request)?;
     app.rates.checkin.take(peer.agent, Instant::now()).map_err(too_often)?;
+    app.rates.herd.enter(Instant::now(), random()).map_err(full)?;
     upgraded(&app, &peer, &member, request.headers()).await?;
     let held = body::read(request, &app, body::AGENT).await?;
     limits::scan(&held.text, &limits::Bounds::AGENT)?;
@@ -176,7 +177,7 @@ async fn submit_all(store: &Store, works: Vec<Work>) -> Vec<Result<Reply, Denied
         match first {
             Poll::Pending => waiting.push(Ok(pending)),
             Poll::Ready(reply) => {
-                let full = matches!(reply, Err(Denied::Busy { .. } | Denied::Down(_)));
+                let full = matches!(reply, Err(Denied::Busy { .. } | Denied::ReadOnly(_) | Denied::Down(_)));
                 waiting.push(Err(reply));
                 if full {
                     break;
@@ -194,10 +195,17 @@ async fn submit_all(store: &Store, works: Vec<Work>) -> Vec<Result<Reply, Denied
     replies
 }
 
+fn random() -> u32 {
+    secret::random::<4>().map_or(u32::MAX / 2, u32::from_le_bytes)
+}
+
+fn full(retry_s: u32) -> ApiError {
+    ApiError::busy("more agents than can be answered are here; come back later", retry_s)
+}
+
 fn respond(app: &App, peer: &AgentPeer, told: Told) -> Response {
     let settings = &app.config.policy.settings;
-    let random = secret::random::<4>().map_or(u32::MAX / 2, u32::from_le_bytes);
-    let next_s = next_s(settings.checkin_s, app.started.elapsed().as_secs(), random);
+    let next_s = next_s(settings.checkin_s, app.started.elapsed().as_secs(), random());
     let answer = Answer {
         root: told.root,
         seq: told.seq,

@@ -23,6 +23,7 @@ pub mod ca;
 mod checkin;
 pub mod enroll;
 pub mod events;
+pub mod herd;
 pub mod input;
 pub mod join_tokens;
 pub mod limits;
@@ -45,6 +46,7 @@ use crate::pki::Authority;
 use crate::store::Store;
 use crate::work::once::Once;
 use crate::work::{Act, Reply, Work};
+use herd::Herd;
 pub use problem::ApiError;
 use rate::Rate;
 use shared::id::AgentId;
@@ -94,6 +96,8 @@ pub struct Rates {
     pub early: Rate<()>,
     /// Enrollments of all.
     pub enroll: Rate<()>,
+    /// Check-ins of all.
+    pub herd: Herd,
 }
 
 impl Rates {
@@ -106,6 +110,7 @@ impl Rates {
             refused: Rate::new(refused_us, limits.refused_a_minute),
             early: Rate::new(10_000, 100),
             enroll: Rate::new(5_000, 200),
+            herd: Herd::new(limits.checkins_a_second),
         }
     }
 }

@@ -11,6 +11,8 @@ use serde::Serialize;
 
 /// Seconds after which a caller may try again when nothing better is known.
 const RETRY_S: u32 = 5;
+/// Seconds to stay away while the register is damaged: a person has to act.
+const READ_ONLY_RETRY_S: u32 = 300;
 
 /// The body of every answer that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -127,6 +129,7 @@ impl From<Denied> for ApiError {
         match denied {
             Denied::Refused(refusal) => refusal.into(),
             Denied::Busy { retry_s } => ApiError::busy(text, retry_s),
+            Denied::ReadOnly(_) => ApiError::busy(text, READ_ONLY_RETRY_S),
             Denied::Failed(why) => {
                 tracing::error!(why, "a work failed");
                 let text = "this could not be done; the collector's log says why";

@@ -2,21 +2,24 @@
 //! count, and put back while it does not run.
 
 use super::exit::{Code, Failure};
-use super::offline::{self, Settings};
+use super::offline::{self, LAST_BACKUP, Settings};
 use super::output::{self, Column, Format};
 use crate::clock;
+use crate::pki::files::DEPLOYMENT;
 use crate::store::backup::{self, BackupError, Verified};
+use crate::store::restore::{self, Restored};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use shared::unit::At;
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Copies of the database.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A backup holds the database. Keep a copy of the folder `pki` of the state directory as well: it holds the keys\nby which agents know their collector, and changes only when the CA is rotated (muster ca)."
+    after_help = "A backup holds the database. Keep a copy of the folder `pki` of the state directory as well: it holds the keys\nby which agents know their collector (`backup create FILE --keys FOLDER` copies it; choose a new folder after each\nstep of a rotation). Where it is lost every agent enrolls again. Keep `revocations.log` too: a restore replays it."
 )]
 pub struct Backup {
     #[command(flatten)]
@@ -30,11 +33,14 @@ pub struct Backup {
 enum Verb {
     /// Copy the database to a new file, and read the copy through.
     #[command(
-        after_help = "Example:\n  muster backup create /var/backups/muster-$(date +%F).db\n\nAlso while the collector runs. Ends with 7 where the file is there, with 8 where the database is not good."
+        after_help = "Example:\n  muster backup create /var/backups/muster-$(date +%F).db\n\nAlso while the collector runs, at half pace. Beside the file lies FILE.sha256, which sha256sum -c checks as well.\nEnds with 7 where the file is there, with 8 where the database is not good."
     )]
     Create {
         /// The new file; one that is there is never replaced.
         file: PathBuf,
+        /// Copy the keys to this folder as well, unless they are there already.
+        #[arg(long, value_name = "FOLDER")]
+        keys: Option<PathBuf>,
     },
     /// Read a copy through: its pages, its journal, the digest of every section.
     #[command(
@@ -44,7 +50,8 @@ enum Verb {
         /// The copy.
         file: PathBuf,
     },
-    /// Put a copy in the place of the database; what was there is moved aside.
+    /// Put a copy in the place of the database; what was there is moved aside. Agents and API tokens that were revoked
+    /// since the copy was made stay revoked, and no join token can be used any more.
     #[command(
         after_help = "Example:\n  systemctl stop muster && muster backup restore /var/backups/muster-2026-01-31.db\n\nEnds with 6 where there is no such copy, with 8 where it is not good or a collector has the database; the\ndatabase is then as it was."
     )]
@@ -63,38 +70,133 @@ const COLUMNS: &[Column] = &[("FILE", "file"), ("BYTES", "bytes"), ("JOURNAL", "
 /// [`Code::NotFound`] for one to restore that is not.
 pub fn run(backup: &Backup, format: Format) -> Result<(), Failure> {
     match &backup.verb {
-        Verb::Create { file } => {
-            let database = offline::database(&backup.settings.read()?);
+        Verb::Create { file, keys } => {
+            let config = backup.settings.read()?;
+            // The collector goes first, also where there are few processors; it works where this cannot be had.
+            let _ = rustix::process::nice(NICE);
+            if let Some(folder) = keys {
+                copy_keys(&config.state_dir.join(PKI), folder)?;
+            }
+            let database = offline::database(&config);
             let verified = backup::create(&database, file).map_err(failure)?;
+            remember(&database, file, &verified)?;
             tell(format, "written and verified", file, &verified, None)
         }
-        Verb::Verify { file } => tell(format, "good", file, &backup::verify(file).map_err(failure)?, None),
-        Verb::Restore { file } => {
-            let database = offline::database(&backup.settings.read()?);
-            restore(format, file, &database)
+        Verb::Verify { file } => {
+            let verified = backup::verify(file).map_err(failure)?;
+            if !verified.summed {
+                output::remark(&format!("{0}.sha256 is missing: only what {0} holds was checked", file.display()));
+            }
+            tell(format, "good", file, &verified, None)
         }
+        Verb::Restore { file } => restore(format, file, &offline::database(&backup.settings.read()?)),
     }
 }
+
+/// The folder of the keys in the state directory.
+const PKI: &str = "pki";
+/// How much a copy steps back behind other programs.
+const NICE: i32 = 10;
 
 fn restore(format: Format, file: &Path, database: &Path) -> Result<(), Failure> {
     if !file.is_file() {
         return Err(Failure::new(Code::NotFound, format!("{}: there is no such file", file.display())));
     }
+    let keys = database.with_file_name(PKI);
+    let missing = belong(&backup::verify(file).map_err(failure)?, &keys)?;
     if let Some(folder) = database.parent() {
         let made = fs::DirBuilder::new().recursive(true).mode(0o750).create(folder);
         made.map_err(|error| Failure::new(Code::Database, format!("state_dir {}: {error}", folder.display())))?;
     }
-    let aside = aside(database, clock::now());
-    let verified = backup::restore(file, database, &aside).map_err(failure)?;
+    let now = clock::now();
+    let aside = aside(database, now);
+    let uid = rustix::process::getuid().as_raw();
+    let Restored { copy, agents, api_tokens, join_tokens } =
+        restore::restore(file, database, &aside, uid, now).map_err(failure)?;
     offline::give_back(database)?;
-    tell(format, "restored", database, &verified, Some(aside.as_path()).filter(|aside| aside.exists()))
+    tell(format, "restored", database, &copy, Some(aside.as_path()).filter(|aside| aside.exists()))?;
+    if format == Format::Table {
+        output::say(&format!(
+            "{agents} agents and {api_tokens} API tokens revoked again, {join_tokens} join tokens ended: make new ones"
+        ))?;
+    }
+    if missing {
+        output::remark(&format!("{} is missing: put back the folder that belongs to this database", keys.display()));
+    }
+    Ok(())
+}
+
+/// Whether the keys are missing; keys of another deployment are refused.
+fn belong(copy: &Verified, keys: &Path) -> Result<bool, Failure> {
+    let Some(found) = &copy.deployment else { return Ok(false) };
+    match fs::read_to_string(keys.join(DEPLOYMENT)) {
+        Ok(held) if held.trim() == found => Ok(false),
+        Ok(held) => {
+            let text = format!(
+                "{} belongs to deployment {}, the backup to {found}: put back the folder that belongs to it first",
+                keys.display(),
+                held.trim()
+            );
+            Err(Failure::new(Code::Conflict, text))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(Failure::new(Code::Database, format!("{}: {error}", keys.display()))),
+    }
+}
+
+/// Copies all files of the keys to a folder for its owner alone; those that are there must be the same. What is being
+/// written just now is left out.
+fn copy_keys(keys: &Path, folder: &Path) -> Result<(), Failure> {
+    let failed =
+        |path: &Path, error: std::io::Error| Failure::new(Code::Failed, format!("{}: {error}", path.display()));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| failed(folder, error))?;
+    let listed = fs::read_dir(keys).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+    for entry in listed.map_err(|error| failed(keys, error))? {
+        let (from, to) = (entry.path(), folder.join(entry.file_name()));
+        if from.extension().is_some_and(|ending| ending == "new") || !entry.file_type().is_ok_and(|kind| kind.is_file())
+        {
+            continue;
+        }
+        let key = fs::read(&from).map_err(|error| failed(&from, error))?;
+        match fs::read(&to) {
+            Ok(held) if held == key => continue,
+            Ok(_) => {
+                let text = format!("{}: holds another key; choose another folder", to.display());
+                return Err(Failure::new(Code::Conflict, text));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(&to, error)),
+        }
+        let open = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to);
+        let written = open.and_then(|mut file| file.write_all(&key).and_then(|()| file.sync_all()));
+        written.map_err(|error| failed(&to, error))?;
+    }
+    Ok(())
+}
+
+/// Tells `muster doctor` of the copy. That it cannot be told is no reason to call the copy a failure.
+fn remember(database: &Path, file: &Path, copy: &Verified) -> Result<(), Failure> {
+    let path = database.with_file_name(LAST_BACKUP);
+    let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let row = json!({"file": whole.to_string_lossy(), "at": clock::now(), "head": copy.head, "bytes": copy.bytes});
+    let temporary = path.with_extension("json.new");
+    if let Err(error) = fs::write(&temporary, format!("{row}\n")).and_then(|()| fs::rename(&temporary, &path)) {
+        output::remark(&format!("{}: {error}; `muster doctor` will not know of this copy", path.display()));
+        return Ok(());
+    }
+    offline::give_back(database)
 }
 
 fn tell(format: Format, what: &str, file: &Path, found: &Verified, aside: Option<&Path>) -> Result<(), Failure> {
     let file = file.to_string_lossy();
     if format != Format::Table {
-        let row =
-            json!({"file": file, "bytes": found.bytes, "head": found.head, "aside": aside.map(Path::to_string_lossy)});
+        let row = json!({
+            "file": file,
+            "bytes": found.bytes,
+            "head": found.head,
+            "deployment": found.deployment,
+            "aside": aside.map(Path::to_string_lossy),
+        });
         return output::one(format, COLUMNS, &row);
     }
     output::say(&format!("{file}: {what}; {} bytes, journal up to {}", found.bytes, found.head))?;
@@ -114,7 +216,10 @@ fn failure(error: BackupError) -> Failure {
     let code = match &error {
         BackupError::Exists(_) => Code::Conflict,
         BackupError::File { .. } => Code::Failed,
-        BackupError::Open(_) | BackupError::NotGood { .. } | BackupError::Database { .. } => Code::Database,
+        BackupError::Open(_)
+        | BackupError::NotGood { .. }
+        | BackupError::Altered { .. }
+        | BackupError::Database { .. } => Code::Database,
     };
     Failure::new(code, error.to_string())
 }
@@ -143,10 +248,22 @@ mod tests {
         fs::write(&config, format!("state_dir = {:?}\n", state.to_string_lossy())).expect("a file");
         drop(open::writer(&state.join("muster.db"), clock::now()).expect("a database"));
         let copy = folder.path().join("copy.db");
-        backup(&config, Verb::Create { file: copy.clone() }).expect("a copy");
+        fs::create_dir(state.join(PKI)).expect("a folder");
+        for name in ["deployment", "server-ca.pem", "server-ca-2.pem", "half.new"] {
+            fs::write(state.join(PKI).join(name), name).expect("a key");
+        }
+        let keys = folder.path().join("keys");
+        backup(&config, Verb::Create { file: copy.clone(), keys: Some(keys.clone()) }).expect("a copy");
+        let mut copied: Vec<_> = fs::read_dir(&keys).expect("a folder").filter_map(Result::ok).collect();
+        copied.sort_by_key(fs::DirEntry::file_name);
+        let modes = copied.iter().map(|entry| entry.metadata().expect("a key").permissions().mode() & 0o777);
+        assert_eq!(modes.collect::<Vec<_>>(), [0o600; 3], "all but the half one: {copied:?}");
+        copy_keys(&state.join(PKI), &keys).expect("the same keys again");
+        fs::write(keys.join("deployment"), "another").expect("a key");
+        assert_eq!(copy_keys(&state.join(PKI), &keys).expect_err("another key").code, Code::Conflict);
         let mode = fs::metadata(&copy).expect("a copy").permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
-        let again = backup(&config, Verb::Create { file: copy.clone() }).expect_err("there already");
+        let again = backup(&config, Verb::Create { file: copy.clone(), keys: None }).expect_err("there already");
         assert_eq!(again.code, Code::Conflict);
         backup(&config, Verb::Verify { file: copy.clone() }).expect("good");
         backup(&config, Verb::Restore { file: copy.clone() }).expect("restored");

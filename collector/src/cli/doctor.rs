@@ -8,11 +8,13 @@
 //! | [`host`] | state directory, space, ports, clock |
 //! | [`keys`] | the authority's files and the life of its certificates |
 //! | [`running`] | the collector that runs, and its agents |
+//! | [`promises`] | which promise is void here, and why |
 //! | [`found`] | how a check came out |
 
 mod found;
 mod host;
 mod keys;
+mod promises;
 mod running;
 
 use super::exit::{Code, Failure};
@@ -34,11 +36,14 @@ use std::path::Path;
 /// What `muster doctor` may be told.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  muster doctor\n  muster doctor --config /etc/muster/muster.toml --output json\n\nPASS is right, WARN works and wants a look, FAIL does not work; what to do stands beside it.\nExit codes: 0 no check failed (there may be warnings), 1 a check failed, 3 the settings are not right.\nRun it as the user of the collector, or as root."
+    after_help = "Examples:\n  muster doctor\n  muster doctor --deep\n  muster doctor --config /etc/muster/muster.toml --output json\n\nPASS is right, WARN works and wants a look, FAIL does not work; what to do stands beside it.\nExit codes: 0 no check failed (there may be warnings), 1 a check failed, 3 the settings are not right.\nRun it as the user of the collector, or as root."
 )]
 pub struct Doctor {
     #[command(flatten)]
     settings: Settings,
+    /// Read every row of a large database too, now, as the collector does once a day.
+    #[arg(long)]
+    deep: bool,
 }
 
 const COLUMNS: &[Column] = &[("STATE", "state"), ("CHECK", "check"), ("FOUND", "found"), ("WHAT TO DO", "advice")];
@@ -60,7 +65,7 @@ type Checks = Vec<(&'static str, Found)>;
 /// [`Code::Failed`] if a check failed, [`Code::Config`] if it was the settings.
 pub fn run(doctor: &Doctor, format: Format) -> Result<(), Failure> {
     let (checks, code) = match doctor.settings.read() {
-        Ok(config) => (checks(&config, clock::now()), Code::Failed),
+        Ok(config) => (checks(&config, doctor.deep, clock::now()), Code::Failed),
         Err(failure) => {
             let found = Found::fail(failure.message, "correct it; nothing else was looked at");
             (vec![("config", found)], Code::Config)
@@ -75,7 +80,7 @@ pub fn run(doctor: &Doctor, format: Format) -> Result<(), Failure> {
     }
 }
 
-fn checks(config: &Config, now: At) -> Checks {
+fn checks(config: &Config, deep: bool, now: At) -> Checks {
     let (collector, runs) = running::collector(&config.admin_socket);
     let called = config.names.first().map_or("", String::as_str);
     let mut checks = vec![("config", Found::pass(format!("good; agents call this collector {called}")))];
@@ -91,7 +96,8 @@ fn checks(config: &Config, now: At) -> Checks {
         space.map_or_else(|error| Found::denied(&error), |space| host::space(&space, disk::ballast(&config.state_dir))),
     ));
     let path = offline::database(config);
-    checks.push(("database", database(&path)));
+    checks.push(("database", database(&path, deep)));
+    checks.extend(promises::all(config, &path, now));
     checks.push(("clock", host::clock(&path, now)));
     authority(&config.state_dir.join("pki"), now, &mut checks);
     if runs == Some(true) {
@@ -133,7 +139,15 @@ fn authority(pki: &Path, now: At, checks: &mut Checks) {
     checks.push(("rotation", keys::rotation(&state, now)));
 }
 
-fn database(path: &Path) -> Found {
+/// A database of this size is read through in some seconds; a larger one only when that is asked for.
+const READ_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+fn database(path: &Path, deep: bool) -> Found {
+    if let Some(bytes) =
+        fs::metadata(path).ok().map(|found| found.len()).filter(|bytes| *bytes > READ_BYTES_MAX && !deep)
+    {
+        return Found::pass(format!("{} MiB, not read through; `muster doctor --deep` does", bytes / (1024 * 1024)));
+    }
     match check::file(path) {
         Ok(findings) => match findings.as_slice() {
             [] => Found::pass("whole"),

@@ -8,6 +8,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+/// What was copied last and when, for `muster doctor`; in the state directory.
+pub const LAST_BACKUP: &str = "backup.json";
+
 /// Where the collector's settings are.
 #[derive(Debug, Clone, Args)]
 pub struct Settings {
@@ -40,7 +43,8 @@ pub fn database(config: &Config) -> PathBuf {
 pub fn give_back(database: &Path) -> Result<(), Failure> {
     let Some(folder) = database.parent().filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
     let owner = fs::metadata(folder)?;
-    for path in [database.to_owned(), database.with_extension("lock")] {
+    let beside = ["revocations.log", LAST_BACKUP].map(|name| database.with_file_name(name));
+    for path in [database.to_owned(), database.with_extension("lock")].into_iter().chain(beside) {
         if path.exists() {
             std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid()))
                 .map_err(|error| Failure::new(Code::Failed, format!("{}: {error}", path.display())))?;

@@ -87,7 +87,8 @@ async fn stay(place: &Place, mut agent: Agent, format: Format) -> Result<(), Fai
     for told in place.settle(enrolled.is_some())? {
         progress.done(&told);
     }
-    let mut running = serve::start(place.config()?).await.map_err(|failure| place.explain(failure))?;
+    let mut running =
+        serve::start(place.config()?, serve::Passed::default()).await.map_err(|failure| place.explain(failure))?;
     let target = Target { socket: place.socket(), url: None, token_file: None, ca: None };
     let session = Session { client: Client::new(&target)?, format };
     let ended = tokio::select! {

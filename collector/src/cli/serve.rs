@@ -35,6 +35,7 @@ macro_rules! settings {
   per_address = 64                         # from one address, but for agents that are known
   checkin_burst = 10                       # check-ins of one agent at once
   checkin_every_ms = 10000                 # after which one more may come; 0 is no bound
+  checkins_a_second = 2000                 # of all agents; who comes above it is told when to come back; 0 is no bound
   refused_a_minute = 10                    # refused enrollments from one neighbourhood; 0 is no bound"#
     };
 }
@@ -47,6 +48,9 @@ const HELP: &str = concat!(
 Examples:
   muster serve --config /etc/muster/muster.toml
   MUSTER_STATE_DIR=/srv/muster muster serve
+
+Sockets of the service manager (LISTEN_FDS) are taken by their names: admin, agents, web; without a name it is the
+admin socket. What is not passed is opened as set above.
 
 Stops on SIGTERM or SIGINT. Ends with 3 for a wrong setting, 8 for a database and 9 for an address that cannot
 be used."
@@ -69,9 +73,10 @@ pub fn run(serve: &Serve) -> Result<(), Failure> {
     let config = config::read(serve.config.as_deref(), crate::env::text)
         .map_err(|error| Failure::new(Code::Config, error.to_string()))?;
     start_log(&config);
+    let passed = crate::serve::Passed::take()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(Code::Failed, format!("no threads: {error}")))?;
-    runtime.block_on(crate::serve::run(config))
+    runtime.block_on(crate::serve::run(config, passed))
 }
 
 fn start_log(config: &Config) {

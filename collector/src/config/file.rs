@@ -65,6 +65,7 @@ pub(super) struct Limits {
     pub(super) per_address: i64,
     pub(super) checkin_burst: i64,
     pub(super) checkin_every_ms: i64,
+    pub(super) checkins_a_second: i64,
     pub(super) refused_a_minute: i64,
 }
 
@@ -120,6 +121,7 @@ impl Default for Limits {
             per_address: 64,
             checkin_burst: 10,
             checkin_every_ms: 10_000,
+            checkins_a_second: 2000,
             refused_a_minute: 10,
         }
     }

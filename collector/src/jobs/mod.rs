@@ -4,6 +4,7 @@
 mod alive;
 mod certificate;
 mod flush;
+mod scrub;
 mod tick;
 
 use crate::fleet::Fleet;
@@ -42,7 +43,7 @@ pub struct Job {
 }
 
 /// Every job.
-pub const JOBS: &[Job] = &[flush::JOB, tick::JOB, certificate::JOB, alive::JOB];
+pub const JOBS: &[Job] = &[flush::JOB, tick::JOB, certificate::JOB, alive::JOB, scrub::JOB];
 
 /// Starts every job; each ends when the collector stops.
 pub fn start(hands: &Hands, stop: &Stop) {

@@ -40,8 +40,8 @@ pub mod sync;
 pub(crate) mod testing;
 pub mod tokens;
 
-use crate::event::Actor;
-use crate::work::{Act, Context, Decision, Known, Needs, Refusal, When};
+use crate::event::{Actor, Event};
+use crate::work::{Act, Context, Decision, Known, Needs, Refusal, Reply, When};
 use shared::id::AgentId;
 
 /// What must be known to decide an act of the register.
@@ -111,6 +111,12 @@ pub fn decide(actor: &Actor, act: &Act, known: &Known, context: &mut Context) ->
         Act::Goodbye { agent: id, why } => custody::goodbye(agent(id)?, *why),
         Act::Revoke { agent: id, reason } => custody::revoke(actor, agent(id)?, reason),
         Act::Resolve { agent: id, how, reason } => custody::resolve(actor, agent(id)?, *how, reason, known, context),
+        Act::Restored { head, agents, api_tokens, join_tokens } => {
+            let (head, agents, api_tokens, join_tokens) = (*head, *agents, *api_tokens, *join_tokens);
+            let mut decision = Decision::new(Reply::Done);
+            decision.tell(actor, [], Event::Restored { head, agents, api_tokens, join_tokens });
+            Ok(decision)
+        }
         Act::CreateJoinToken { token } => tokens::create_join(actor, token),
         Act::RevokeJoinToken { token: id } => {
             let token = known.join_token.as_ref().ok_or_else(|| Refusal::NotFound(format!("join token {id}")))?;

@@ -1,5 +1,7 @@
-//! Listening: both ports and the admin socket, with words for each way in which that fails.
+//! Listening: both ports and the admin socket, with words for each way in which that fails. A socket that the
+//! service manager passed is taken as it is: its owner, its mode and its end are the manager's.
 
+use super::passed::Passed;
 use crate::cli::exit::{Code, Failure};
 use crate::config::Config;
 use rustix::fs::Mode;
@@ -7,7 +9,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::net as unix;
+use std::path::{Path, PathBuf};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 /// Members of this group may use the admin socket.
@@ -20,15 +23,32 @@ pub(super) struct Bound {
     pub(super) web: TcpListener,
     pub(super) web_address: SocketAddr,
     pub(super) socket: UnixListener,
+    /// Where the admin socket is.
+    pub(super) socket_path: PathBuf,
+    /// Whether the admin socket is to be removed at the end: not if it was passed.
+    pub(super) socket_is_own: bool,
 }
 
 /// Listens on both ports and the admin socket.
-pub(super) async fn all(config: &Config) -> Result<Bound, Failure> {
+pub(super) async fn all(config: &Config, passed: Passed) -> Result<Bound, Failure> {
     allow_many_files();
-    let (agents, agents_address) = port("agent_listen", config.agent_listen).await?;
-    let (web, web_address) = port("web_listen", config.web_listen).await?;
-    let socket = socket(&config.admin_socket).await?;
-    Ok(Bound { agents, agents_address, web, web_address, socket })
+    let (agents, agents_address) = port("agent_listen", config.agent_listen, passed.agents).await?;
+    let (web, web_address) = port("web_listen", config.web_listen, passed.web).await?;
+    let socket_is_own = passed.admin.is_none();
+    let (socket, socket_path) = match passed.admin {
+        Some(listener) => passed_socket(listener, &config.admin_socket)?,
+        None => (socket(&config.admin_socket).await?, config.admin_socket.clone()),
+    };
+    Ok(Bound { agents, agents_address, web, web_address, socket, socket_path, socket_is_own })
+}
+
+/// A passed socket and where it is; one without a path is told under the path of the settings.
+fn passed_socket(listener: unix::UnixListener, path: &Path) -> Result<(UnixListener, PathBuf), Failure> {
+    let failed = |error: std::io::Error| Failure::new(Code::Address, format!("the passed admin socket: {error}"));
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let path = address.as_pathname().unwrap_or(path).to_owned();
+    Ok((UnixListener::from_std(listener).map_err(failed)?, path))
 }
 
 /// Every connection is an open file: as many as the system lets us have.
@@ -39,7 +59,11 @@ fn allow_many_files() {
     }
 }
 
-async fn port(key: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+async fn port(
+    key: &str,
+    address: SocketAddr,
+    passed: Option<std::net::TcpListener>,
+) -> Result<(TcpListener, SocketAddr), Failure> {
     let failed = |error: std::io::Error| {
         let advice = match error.kind() {
             ErrorKind::AddrInUse => "stop the program that has it, or choose another port",
@@ -49,7 +73,11 @@ async fn port(key: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr
         };
         Failure::new(Code::Address, format!("{key} {address}: {error}; {advice}"))
     };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = match passed {
+        Some(listener) => listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener)),
+        None => TcpListener::bind(address).await,
+    };
+    let listener = listener.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }
@@ -120,8 +148,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_in_use_is_one_line() {
-        let (_held, address) = port("web_listen", ([127, 0, 0, 1], 0).into()).await.expect("a port");
-        let error = port("web_listen", address).await.expect_err("in use");
+        let (_held, address) = port("web_listen", ([127, 0, 0, 1], 0).into(), None).await.expect("a port");
+        let error = port("web_listen", address, None).await.expect_err("in use");
         assert_eq!(error.code, Code::Address);
         assert!(error.message.starts_with(&format!("web_listen {address}: Address already in use")), "{error:?}");
     }

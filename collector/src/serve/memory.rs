@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 /// Opens the database and fills the memory. The receiver hears why, should the writer stop by itself.
 pub(super) async fn open(
     config: &Config,
+    deployment: Option<uuid::Uuid>,
     fleet: &Arc<Fleet>,
     keyring: &Arc<Keyring>,
 ) -> Result<(Store, oneshot::Receiver<String>), Failure> {
@@ -32,6 +33,10 @@ pub(super) async fn open(
             // Nobody listens any more where the process is stopping already.
             let _ = say_down.send(why);
         });
+    let options = match deployment {
+        Some(id) => options.deployment(id.to_string()),
+        None => options,
+    };
     let store = Store::open(options).map_err(|error| Failure::new(Code::Database, error.to_string()))?;
     let unread = |error: engine::Error| Failure::new(Code::Database, format!("{}: {error}", path.display()));
     // Not as the API reads: all of a large fleet may take longer than anyone else may.
@@ -114,7 +119,7 @@ mod tests {
         drop(store);
 
         let (fleet, keyring) = (Arc::new(Fleet::default()), Arc::new(Keyring::default()));
-        let (store, _down) = open(&config, &fleet, &keyring).await.expect("opened");
+        let (store, _down) = open(&config, None, &fleet, &keyring).await.expect("opened");
         let second = enrolled(&store, "second", clock::now()).await;
         settle(&store, &mut machine.wiped(second), clock::now()).await;
         let of = |agent| fleet.member(agent).map(|member| (member.state, member.asset)).expect("a member");

@@ -2,6 +2,7 @@
 //! table: never a panic, never a default.
 
 use super::engine::{Cell, Each, Engine, Error, Next, Query, Sql};
+use super::sum;
 use serde::de::DeserializeOwned;
 use shared::digest::Digest;
 use shared::id::{AgentId, ApiTokenId, AssetId, CauseId, CommentId, JoinTokenId, LinkId, TicketId};
@@ -23,6 +24,36 @@ impl<'a> Cells<'a> {
     /// That the row is not what was written.
     pub fn damaged(&self, what: impl Into<String>) -> Error {
         Error::Damaged { table: self.table, what: what.into() }
+    }
+
+    /// Reads the sum of the next `columns` cells and holds them against it.
+    pub fn sum(&mut self, columns: usize) -> Result<(), Error> {
+        let sum = self.int()?;
+        let row = self.cells.as_slice().get(..columns).ok_or_else(|| self.damaged("a column is missing"))?;
+        if sum::of(row) == sum {
+            return Ok(());
+        }
+        let key = match row.first() {
+            Some(Cell::Text(text)) => format!("{text:?}"),
+            Some(Cell::Int(n)) => n.to_string(),
+            Some(Cell::Null | Cell::Bytes(_)) | None => "of its neighbour".to_owned(),
+        };
+        Err(self.damaged(format!("the row {key} is not what was written (its sum differs)")))
+    }
+
+    /// A text behind its sum. Where the sum is missing the text was not asked for.
+    pub fn opt_summed(&mut self) -> Result<Option<String>, Error> {
+        let Some(sum) = self.opt_int()? else {
+            return match self.opt_text()? {
+                None => Ok(None),
+                Some(_) => Err(self.damaged("a sum is missing")),
+            };
+        };
+        let text = self.opt_string()?;
+        match sum::of(&[Cell::from(text.as_ref())]) == sum {
+            true => Ok(text),
+            false => Err(self.damaged("a text is not what was written (its sum differs)")),
+        }
     }
 
     fn next(&mut self) -> Result<&'a Cell, Error> {

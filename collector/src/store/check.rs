@@ -1,15 +1,21 @@
-//! Whether what is stored is right: the pages, the journal's numbers, and every section against its digest.
+//! Whether what is stored is right: the pages, the journal's numbers, every row against its sum, and every section
+//! against its digest.
 //!
-//! Reads only. Knows the invariants of the tables; a section's digest is one that the agent made, so that a row
-//! that changed by itself is found.
+//! Reads only. Knows the invariants of the tables; a section's digest is one that the agent made, so that also a
+//! row that is missing is found.
+
+mod rows;
 
 use super::cells::{Cells, all, one};
 use super::engine::{Engine, Error, Next, Sql};
+use super::schema::{self, SchemaError};
 use super::sqlite::Sqlite;
 use super::table::{item, section, software};
 use shared::digest::{self, Digest};
 use shared::id::AssetId;
+use shared::unit::At;
 use std::fmt;
+use std::time::{Duration, Instant};
 
 /// Findings that are told at most; one is enough to act.
 const FINDINGS: usize = 100;
@@ -43,22 +49,58 @@ pub fn file(path: &std::path::Path) -> Result<Vec<Finding>, super::OpenError> {
 /// # Errors
 /// [`Error`] if the check itself could not go on.
 pub fn check(engine: &mut Sqlite) -> Result<Vec<Finding>, Error> {
-    // One state for all of it: what a collector commits meanwhile is no finding.
-    engine.run(Sql("begin"), &[])?;
-    let findings = found(engine);
-    engine.rollback()?;
-    findings
+    match found(engine) {
+        // SQLite may meet broken pages where its own check went past them.
+        Err(Error::Broken(what)) => Ok(vec![Finding { place: "file".into(), what }]),
+        found => found,
+    }
 }
 
 fn found(engine: &mut Sqlite) -> Result<Vec<Finding>, Error> {
-    let mut findings = pages(engine)?;
+    let mut findings = stable(engine, pages)?;
+    findings.extend(definitions(engine)?);
     if findings.is_empty() {
-        journal(engine, &mut findings)?;
+        stable(engine, |engine| journal(engine, &mut findings))?;
+        rows::all_rows(engine, &mut findings)?;
         sections(engine, &mut findings)?;
-        tickets(engine, &mut findings)?;
+        stable(engine, |engine| tickets(engine, &mut findings))?;
     }
     findings.truncate(FINDINGS);
     Ok(findings)
+}
+
+/// One state for a part of the check: what a collector commits meanwhile is no finding. Not for all of it: the
+/// collector's log would grow until the end.
+fn stable<T>(engine: &mut Sqlite, part: impl FnOnce(&mut Sqlite) -> Result<T, Error>) -> Result<T, Error> {
+    engine.run(Sql("begin"), &[])?;
+    let done = part(engine);
+    engine.rollback()?;
+    done
+}
+
+/// Checks a database that is in use, slowly: its own connection rests as long as it works.
+///
+/// # Errors
+/// As [`file`].
+pub fn scrub(path: &std::path::Path) -> Result<Vec<Finding>, super::OpenError> {
+    let mut engine = super::open::reader(path)?;
+    let other = |error| super::OpenError::Other { path: path.to_owned(), error };
+    let mut since = Instant::now();
+    let rest = move || {
+        pause(since.elapsed().min(REST_MAX));
+        since = Instant::now();
+        false
+    };
+    engine.end_when(rest).map_err(other)?;
+    check(&mut engine).map_err(other)
+}
+
+/// The longest rest between two pieces of work.
+const REST_MAX: Duration = Duration::from_millis(50);
+
+#[expect(clippy::disallowed_methods, reason = "the time is the others': this thread does nothing else")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// A first look at the pages, without their indexes: what is wrong, if anything is.
@@ -68,6 +110,17 @@ fn found(engine: &mut Sqlite) -> Result<Vec<Finding>, Error> {
 pub fn quick(engine: &mut dyn Engine) -> Result<Option<String>, Error> {
     let said = one(engine, Sql("pragma quick_check(1)"), &[], |cells| Cells::new("file", cells).string())?;
     Ok(said.filter(|said| said != "ok"))
+}
+
+/// How the file keeps its journal: `wal`, as [`Sqlite::writer`] sets it.
+///
+/// # Errors
+/// [`super::OpenError`] if it cannot be opened or read.
+pub fn journal_mode(path: &std::path::Path) -> Result<String, super::OpenError> {
+    let mut engine = super::open::reader(path)?;
+    let mode = one(&mut engine, Sql("pragma journal_mode"), &[], |cells| Cells::new("file", cells).string());
+    let mode = mode.map_err(|error| super::OpenError::Other { path: path.to_owned(), error })?;
+    Ok(mode.unwrap_or_default())
 }
 
 /// SQLite's own check of its pages and indexes, and of references between tables.
@@ -88,7 +141,27 @@ fn pages(engine: &mut Sqlite) -> Result<Vec<Finding>, Error> {
     Ok(findings)
 }
 
-fn journal(engine: &mut dyn Engine, findings: &mut Vec<Finding>) -> Result<(), Error> {
+/// The tables are defined as this version defines them: SQLite believes the text that it finds.
+fn definitions(engine: &mut Sqlite) -> Result<Option<Finding>, Error> {
+    let failed = |error: SchemaError| match error {
+        SchemaError::Database(error) => error,
+        other => Error::Engine(other.to_string()),
+    };
+    if schema::check(engine).map_err(failed)? != schema::known() {
+        return Ok(None);
+    }
+    let mut fresh = Sqlite::memory()?;
+    schema::migrate(&mut fresh, At(0)).map_err(failed)?;
+    let (held, known) = (engine.definitions()?, fresh.definitions()?);
+    let altered = held.iter().zip(&known).find(|(held, known)| held != known).map(|(held, _)| held.as_str());
+    let altered = altered.or((held.len() != known.len()).then_some("their number"));
+    Ok(altered.map(|text| Finding {
+        place: "schema".into(),
+        what: format!("another definition than this muster makes: {text:.60}"),
+    }))
+}
+
+fn journal(engine: &mut Sqlite, findings: &mut Vec<Finding>) -> Result<(), Error> {
     let sql = Sql("select count(*), coalesce(max(seq), 0) from journal");
     let counts = one(engine, sql, &[], |cells| {
         let mut c = Cells::new("journal", cells);
@@ -110,37 +183,46 @@ fn journal(engine: &mut dyn Engine, findings: &mut Vec<Finding>) -> Result<(), E
 }
 
 /// Every section has as many rows as its head says, and their digest is the one that the agent said.
-fn sections(engine: &mut dyn Engine, findings: &mut Vec<Finding>) -> Result<(), Error> {
+fn sections(engine: &mut Sqlite, findings: &mut Vec<Finding>) -> Result<(), Error> {
     let sql = Sql("select distinct asset from section order by asset");
     let assets: Vec<AssetId> = all(engine, sql, &[], |cells| Cells::new("section", cells).parse())?;
     for asset in assets {
-        let heads = match section::of(engine, asset) {
-            Ok(heads) => heads,
+        stable(engine, |engine| of_asset(engine, asset, findings))?;
+        if findings.len() >= FINDINGS {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn of_asset(engine: &mut dyn Engine, asset: AssetId, findings: &mut Vec<Finding>) -> Result<(), Error> {
+    let about = |name: &str, finding: Finding| {
+        let what = format!("asset {asset}, {name}: {}", finding.what);
+        Finding { what, ..finding }
+    };
+    let heads = match section::of(engine, asset) {
+        Ok(heads) => heads,
+        Err(error) => {
+            findings.push(about("its sections", damaged(&error)?));
+            return Ok(());
+        }
+    };
+    for head in heads {
+        let mut rows = match rows(engine, asset, &head.name) {
+            Ok(rows) => rows,
             Err(error) => {
-                findings.push(damaged(asset, "its sections", &error)?);
+                findings.push(about(&head.name, damaged(&error)?));
                 continue;
             }
         };
-        for head in heads {
-            let mut rows = match rows(engine, asset, &head.name) {
-                Ok(rows) => rows,
-                Err(error) => {
-                    findings.push(damaged(asset, &head.name, &error)?);
-                    continue;
-                }
-            };
-            let (count, found) = (u64::try_from(rows.len()).unwrap_or(u64::MAX), digest::section(&mut rows));
-            let never_seen = count == 0 && head.digest == Digest::default();
-            if (count, found) != (head.rows, head.digest) && !never_seen {
-                let what = format!(
-                    "asset {asset}, {}: {count} rows with digest {found}, its head says {} with {}",
-                    head.name, head.rows, head.digest
-                );
-                findings.push(Finding { place: "section".into(), what });
-            }
-        }
-        if findings.len() >= FINDINGS {
-            break;
+        let (count, found) = (u64::try_from(rows.len()).unwrap_or(u64::MAX), digest::section(&mut rows));
+        let never_seen = count == 0 && head.digest == Digest::default();
+        if (count, found) != (head.rows, head.digest) && !never_seen {
+            let what = format!(
+                "asset {asset}, {}: {count} rows with digest {found}, its head says {} with {}",
+                head.name, head.rows, head.digest
+            );
+            findings.push(Finding { place: "section".into(), what });
         }
     }
     Ok(())
@@ -156,17 +238,15 @@ fn rows(engine: &mut dyn Engine, asset: AssetId, section: &str) -> Result<Vec<Di
 }
 
 /// A row that cannot be read is a finding; that the database failed is not.
-fn damaged(asset: AssetId, name: &str, error: &Error) -> Result<Finding, Error> {
+fn damaged(error: &Error) -> Result<Finding, Error> {
     match error {
-        Error::Damaged { table, what } => {
-            Ok(Finding { place: (*table).to_owned(), what: format!("asset {asset}, {name}: {what}") })
-        }
+        Error::Damaged { table, what } => Ok(Finding { place: (*table).to_owned(), what: what.clone() }),
         other => Err(other.clone()),
     }
 }
 
 /// A fault's ticket exists, and so do the tickets and assets at the ends of links.
-fn tickets(engine: &mut dyn Engine, findings: &mut Vec<Finding>) -> Result<(), Error> {
+fn tickets(engine: &mut Sqlite, findings: &mut Vec<Finding>) -> Result<(), Error> {
     for (place, sql) in [
         (
             "fault",

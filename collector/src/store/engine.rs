@@ -117,6 +117,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same error with the step in which it was met.
+    #[must_use]
+    pub fn at(self, step: &str) -> Error {
+        match self {
+            Error::Io(text) => Error::Io(format!("{step}: {text}")),
+            Error::Broken(text) => Error::Broken(format!("{step}: {text}")),
+            other => other,
+        }
+    }
+
     /// Whether it concerns the database as a whole, not one work: nothing more may be written.
     pub fn is_fatal(&self) -> bool {
         matches!(self, Error::Io(_) | Error::Broken(_) | Error::Closed)
@@ -169,6 +179,23 @@ pub trait Engine {
     /// [`Error`]: nothing of it is there.
     fn commit(&mut self) -> Result<(), Error> {
         self.run(Sql("commit"), &[]).map(|_| ())
+    }
+
+    /// After a commit: moves what the engine's log holds into its files where it is time. An engine that does so by
+    /// itself, and tells when it fails, has nothing to do.
+    ///
+    /// # Errors
+    /// [`Error`]: what was committed is in the log still.
+    fn tidy(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The same for all of the log: nothing comes after this.
+    ///
+    /// # Errors
+    /// [`Error`].
+    fn rest(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 
     /// Takes all of the transaction back.

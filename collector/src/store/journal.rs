@@ -6,6 +6,7 @@
 use super::cells::{Cells, all, json, one};
 use super::engine::{Cell, Engine, Error, Sql};
 use super::names::Names;
+use super::sum;
 use crate::event::Entry;
 use crate::work::Draft;
 use shared::id::CauseId;
@@ -14,7 +15,7 @@ use shared::unit::At;
 /// The columns that [`read`] reads, in its order.
 macro_rules! columns {
     () => {
-        "e.seq, e.at, e.actor, e.actor_name, e.cause, e.subjects, e.subject_names, e.body"
+        "e.sum, e.seq, e.at, e.actor, e.actor_name, e.cause, e.subjects, e.subject_names, e.body"
     };
 }
 pub(crate) use columns;
@@ -91,22 +92,23 @@ impl Journal {
     /// [`Error`].
     pub fn write(&self, engine: &mut dyn Engine) -> Result<u64, Error> {
         let mut seq = self.head;
-        let put = Sql("insert into journal (seq, at, actor, actor_name, cause, kind, subjects, subject_names, body) \
-             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+        let put =
+            Sql("insert into journal (seq, at, actor, actor_name, cause, subjects, subject_names, body, sum, kind) \
+             values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
         let index = Sql("insert into journal_subject (subject, seq) values (?1, ?2) on conflict do nothing");
         for pending in &self.pending {
             seq += 1;
-            let params = [
+            let mut params = sum::with([
                 seq.into(),
                 pending.at.into(),
                 (&pending.actor).into(),
                 (&pending.by).into(),
                 pending.cause.into(),
-                (&pending.kind).into(),
                 pending.subjects.join(" ").into(),
                 json(&pending.about)?,
                 (&pending.body).into(),
-            ];
+            ]);
+            params.push((&pending.kind).into());
             engine.run(put, &params)?;
             for subject in &pending.subjects {
                 engine.run(index, &[subject.into(), seq.into()])?;
@@ -174,6 +176,7 @@ fn text(entry: &Entry) -> Result<String, Error> {
 /// Reads an entry from [`columns`].
 pub fn read(cells: &[Cell]) -> Result<Entry, Error> {
     let mut c = Cells::new("journal", cells);
+    c.sum(8)?;
     Ok(Entry {
         seq: c.u64()?,
         at: c.at()?,
@@ -184,6 +187,18 @@ pub fn read(cells: &[Cell]) -> Result<Entry, Error> {
         about: c.json()?,
         event: c.json()?,
     })
+}
+
+/// That an entry, read from [`columns`] and its kind, is what was written.
+pub fn check(cells: &[Cell]) -> Result<(), Error> {
+    read(cells)?;
+    let mut c = Cells::new("journal", cells.get(cells.len().saturating_sub(2)..).unwrap_or_default());
+    let (body, held) = (c.text()?, c.text()?);
+    if kind(body).is_ok_and(|kind| kind == held) {
+        Ok(())
+    } else {
+        Err(c.damaged("an entry is of another kind than its column says"))
+    }
 }
 
 /// The last number of the journal; 0 if nothing ever happened.

@@ -10,7 +10,9 @@
 //! | `table/` | how each noun lies in its table |
 //! | `load/`, `apply`, `names`, `journal`, `writer` | one work: what it needs, what was decided, what is told, and the commit |
 //! | `page`, `read/` | reads of the API, one file per noun |
-//! | `backup`, `check` | copies, and whether what is stored is right |
+//! | `sum` | what tells a row that changed by itself |
+//! | `backup`, `restore`, `ledger` | copies, and what outlives them |
+//! | `check`, `scrub` | whether what is stored is right |
 
 mod apply;
 pub mod backup;
@@ -18,22 +20,28 @@ mod cells;
 pub mod check;
 mod codec;
 pub mod disk;
+mod down;
 pub mod engine;
 mod journal;
+mod ledger;
 pub mod load;
 mod names;
 pub mod open;
 pub mod page;
 pub mod read;
 mod readers;
+pub mod restore;
 mod schema;
+pub mod scrub;
 mod sortkey;
 mod sqlite;
+pub mod sum;
 mod table;
 mod writer;
 
 use crate::event::Actor;
 use crate::work::{Policy, Refusal, Reply, Row, Work};
+use down::Down;
 use engine::Engine;
 pub use open::OpenError;
 use readers::Readers;
@@ -42,7 +50,7 @@ use shared::unit::At;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 use writer::{Gauge, Job, Outside, Writer};
@@ -66,7 +74,10 @@ struct Inner {
     head: watch::Receiver<u64>,
     readers: Readers,
     thread: Mutex<Option<JoinHandle<()>>>,
-    down: Arc<Mutex<Option<String>>>,
+    down: Arc<Down>,
+    path: PathBuf,
+    /// The first thing that a scrub found, until the next start.
+    damaged: OnceLock<String>,
 }
 
 /// What a store is opened with.
@@ -75,6 +86,7 @@ pub struct Options {
     outside: Outside,
     floor_bytes: Option<u64>,
     ballast: bool,
+    deployment: Option<String>,
     on_down: Box<dyn FnOnce(String) + Send>,
 }
 
@@ -92,6 +104,7 @@ impl Options {
             },
             floor_bytes: None,
             ballast: false,
+            deployment: None,
             on_down: Box::new(|_| {}),
         }
     }
@@ -139,6 +152,13 @@ impl Options {
         self
     }
 
+    /// The deployment whose keys lie beside the database: one that belongs to another is refused.
+    #[must_use]
+    pub fn deployment(mut self, id: String) -> Options {
+        self.deployment = Some(id);
+        self
+    }
+
     /// Where ids come from: 16 bytes that no two calls share.
     #[must_use]
     pub fn seed(mut self, seed: impl Fn() -> [u8; 16] + Send + Sync + 'static) -> Options {
@@ -168,10 +188,14 @@ pub enum Denied {
         /// Seconds to wait.
         retry_s: u32,
     },
+    /// What is stored is damaged: nothing is taken from machines until a good backup was restored.
+    #[error("the register is damaged and takes nothing from agents until it is restored: {0}")]
+    ReadOnly(String),
     /// This work cannot be done, others can: a row it needs is damaged, or a rule has a bug.
     #[error("this could not be done: {0}")]
     Failed(String),
-    /// The writer has stopped after an I/O error; the process is about to end.
+    /// The database failed; the process is about to end. Whether it was done after all, the next start tells: ask
+    /// again with the same report id or idempotency key.
     #[error("the collector is stopping: {0}")]
     Down(String),
 }
@@ -182,20 +206,35 @@ impl Store {
     /// # Errors
     /// [`OpenError`].
     pub fn open(options: Options) -> Result<Store, OpenError> {
-        let Options { path, outside, floor_bytes, ballast, on_down } = options;
+        let Options { path, outside, floor_bytes, ballast, deployment, on_down } = options;
         let lock = open::Lock::take(&path)?;
-        let engine = open::writer(&path, (outside.clock)())?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut floor = disk::Floor::new(directory.to_owned(), floor_bytes);
         if ballast {
+            // Before anything else is written: on a full disk this makes room for the log.
             floor.keep_ballast();
         }
+        let mut engine = open::writer(&path, (outside.clock)())?;
+        let damaged = OnceLock::new();
+        if let Some(what) = scrub::held(&path, (outside.clock)())? {
+            found(&damaged, &what);
+        }
+        if let Some(id) = &deployment {
+            open::belongs(&mut engine, &path, id)?;
+        }
+        let now = (outside.clock)();
+        let ledger = open::ledger(&mut engine, &path, now)?;
         let (head_sender, head) = watch::channel(0);
         let gauge = Arc::new(Gauge::default());
-        let writer = Writer::new(engine, outside, floor, Arc::clone(&gauge), head_sender)
+        let mut writer = Writer::new(engine, outside, floor, Arc::clone(&gauge), head_sender)
             .map_err(|error| OpenError::Other { path: path.clone(), error })?;
+        writer.ledger = Some(ledger);
         let (queue, jobs) = sync_channel(QUEUE_WORKS);
-        let down = Arc::new(Mutex::new(None));
+        let database = path.clone();
+        let down = Arc::new(Down::new(Box::new(move |why| {
+            open::suspect(&database, &why);
+            on_down(why);
+        })));
         let held = Arc::clone(&down);
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
             let _lock = lock;
@@ -205,13 +244,12 @@ impl Store {
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "the writer panicked".to_owned(),
             };
-            tracing::error!(why, "the writer stopped");
-            *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
-            on_down(why);
+            held.fall(&why);
         });
         let thread = thread.map_err(|error| OpenError::io(&path, &error))?;
-        let readers = Readers::new(path);
-        Ok(Store { inner: Arc::new(Inner { queue, gauge, head, readers, thread: Mutex::new(Some(thread)), down }) })
+        let readers = Readers::new(path.clone(), Arc::clone(&down));
+        let thread = Mutex::new(Some(thread));
+        Ok(Store { inner: Arc::new(Inner { queue, gauge, head, readers, thread, down, path, damaged }) })
     }
 
     /// Queues a work and waits until it is decided and durable.
@@ -219,6 +257,11 @@ impl Store {
     /// # Errors
     /// [`Denied`]: nothing was done.
     pub async fn submit(&self, work: Work) -> Result<Reply, Denied> {
+        if let Some(what) = self.inner.damaged.get()
+            && writer::is_ingest(&work)
+        {
+            return Err(Denied::ReadOnly(what.clone()));
+        }
         let people = matches!(work, Work::Tick) || work.actor().is_some_and(is_people);
         let waiting = self.inner.gauge.waiting.load(Ordering::Relaxed);
         if !people && waiting >= QUEUE_WORKS - QUEUE_RESERVE {
@@ -244,6 +287,9 @@ impl Store {
     }
 
     fn queue(&self, job: Job) -> Result<(), Denied> {
+        if self.inner.down.why().is_some() {
+            return Err(self.stopped());
+        }
         self.inner.gauge.waiting.fetch_add(1, Ordering::Relaxed);
         self.inner.queue.try_send(job).map_err(|error| {
             let waiting = self.inner.gauge.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -264,8 +310,7 @@ impl Store {
     }
 
     fn stopped(&self) -> Denied {
-        let why = self.inner.down.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Denied::Down(why.unwrap_or_else(|| "the database is closed".to_owned()))
+        Denied::Down(self.inner.down.why().unwrap_or_else(|| "the database is closed".to_owned()))
     }
 
     /// Runs a read on a connection that sees a consistent state.
@@ -277,6 +322,26 @@ impl Store {
         read: impl FnOnce(&mut dyn Engine) -> Result<T, engine::Error> + Send + 'static,
     ) -> Result<T, engine::Error> {
         self.inner.readers.read(read).await
+    }
+
+    /// Reads everything through, on a connection of its own. From the first finding on nothing is taken from machines.
+    ///
+    /// # Errors
+    /// [`OpenError`] where it could not be read to its end.
+    pub async fn scrub(&self, now: At) -> Result<scrub::Scrubbed, OpenError> {
+        let path = self.inner.path.clone();
+        let done = tokio::task::spawn_blocking(move || scrub::scrub(&path, now)).await;
+        let scrubbed = done.unwrap_or_else(|error| {
+            let error = engine::Error::Engine(format!("a scrub did not end: {error}"));
+            Err(OpenError::Other { path: self.inner.path.clone(), error })
+        })?;
+        scrubbed.findings.iter().for_each(|what| found(&self.inner.damaged, what));
+        Ok(scrubbed)
+    }
+
+    /// How the last scrub came out.
+    pub fn scrubbed(&self) -> Option<scrub::Scrubbed> {
+        scrub::last(&self.inner.path)
     }
 
     /// The highest journal number that is durable; changes wake those who wait on it.
@@ -300,6 +365,12 @@ impl Store {
         }
         self.inner.readers.close();
     }
+}
+
+/// Something is damaged; the first thing is told to machines.
+fn found(damaged: &OnceLock<String>, what: &str) {
+    tracing::error!(what, "the register is damaged: agents are turned away until a good backup is restored");
+    damaged.get_or_init(|| what.to_owned());
 }
 
 fn is_people(actor: &Actor) -> bool {

@@ -3,8 +3,7 @@
 //!
 //! What the work knows already is not read again.
 
-use super::cells::{Cells, one};
-use super::engine::{Engine, Error, Sql};
+use super::engine::{Engine, Error};
 use crate::event::{Actor, Subject};
 use crate::register::model::{Agent, Asset};
 use crate::work::{Known, Row};
@@ -72,10 +71,12 @@ impl Names<'_> {
     /// The host that an agent speaks for; before it does, the name under which it enrolled.
     fn agent(&mut self, id: AgentId) -> Result<String, Error> {
         let Some(agent) = self.held_agent(id) else {
-            let sql =
-                Sql("select coalesce(s.name, a.name) from agent a left join asset s on s.id = a.asset where a.id = ?1");
-            let name = one(self.engine, sql, &[id.into()], |cells| Cells::new("agent", cells).string())?;
-            return Ok(name.unwrap_or_else(|| "an agent".to_owned()));
+            let Some(agent) = super::table::agent::by_id(self.engine, id)? else { return Ok("an agent".to_owned()) };
+            let asset = match agent.asset {
+                Some(asset) => super::table::asset::by_id(self.engine, asset)?,
+                None => None,
+            };
+            return Ok(asset.and_then(|asset| asset.observed.name).unwrap_or(agent.name));
         };
         let (asset, name) = (agent.asset, agent.name.clone());
         match asset {
@@ -112,8 +113,7 @@ impl Names<'_> {
         if let Some(name) = written {
             return Ok(name);
         }
-        let sql = Sql("select name from api_token where id = ?1");
-        let name = one(self.engine, sql, &[id.into()], |cells| Cells::new("api_token", cells).string())?;
-        Ok(name.unwrap_or_else(|| "an API token".to_owned()))
+        let token = super::table::token::api(self.engine, id)?;
+        Ok(token.map(|token| token.name).unwrap_or_else(|| "an API token".to_owned()))
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A database is opened for writing by one program at a time, which holds a lock file beside it.
 
+use super::cells::{Cells, one};
 use super::check;
-use super::engine::Error;
+use super::engine::{Engine as _, Error, Sql};
+use super::ledger::{self, Ledger};
 use super::schema::{self, SchemaError};
 use super::sqlite::Sqlite;
 use shared::unit::At;
@@ -66,6 +68,18 @@ pub enum OpenError {
         path: PathBuf,
         /// What was found.
         what: String,
+    },
+    /// The keys beside it belong to another deployment.
+    #[error(
+        "{path}: belongs to deployment {found}, the keys beside it to {keys}; restore the folder pki that belongs to this database"
+    )]
+    Keys {
+        /// The database.
+        path: PathBuf,
+        /// Its deployment.
+        found: String,
+        /// That of the keys.
+        keys: String,
     },
     /// It cannot be read or written.
     #[error("{path}: {what}; check that the directory exists, its owner and permissions, and the disk")]
@@ -152,6 +166,10 @@ impl Lock {
 /// [`OpenError`]: the database is as it was.
 pub fn writer(path: &Path, now: At) -> Result<Sqlite, OpenError> {
     if is_there(path)? {
+        // A first start that was cut short may have left a journal, which only a connection that writes rolls back.
+        if path.with_extension("db-journal").exists() {
+            drop(Sqlite::writer(path).map_err(|e| OpenError::of(path, e))?);
+        }
         // Looked at through a connection that cannot write, so that a refused database stays untouched.
         let mut reader = Sqlite::reader(path).map_err(|e| OpenError::of(path, e))?;
         schema::check(&mut reader).map_err(|e| OpenError::schema(path, e))?;
@@ -162,16 +180,62 @@ pub fn writer(path: &Path, now: At) -> Result<Sqlite, OpenError> {
     Ok(engine)
 }
 
-/// Looks at the pages before anything is written, where that takes no longer than a start may; `muster doctor`
-/// looks at all of any database.
+/// Looks at the pages before anything is written, where that takes no longer than a start may, and always after the
+/// disk failed; `muster doctor` looks at all of any database.
 fn whole(path: &Path, reader: &mut Sqlite) -> Result<(), OpenError> {
     let bytes = std::fs::metadata(path).map_err(|e| OpenError::io(path, &e))?.len();
-    if bytes > QUICK_CHECK_BYTES_MAX {
+    let suspect = suspicion(path);
+    if bytes > QUICK_CHECK_BYTES_MAX && !suspect.exists() {
         return Ok(());
     }
     match check::quick(reader).map_err(|e| OpenError::of(path, e))? {
         Some(what) => Err(OpenError::Damaged { path: path.to_owned(), what }),
-        None => Ok(()),
+        None => match std::fs::remove_file(&suspect) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(OpenError::io(&suspect, &error)),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// The deployment that a database belongs to, if it does already.
+///
+/// # Errors
+/// [`Error`].
+pub(super) fn deployment(engine: &mut Sqlite) -> Result<Option<String>, Error> {
+    one(engine, Sql("select id from deployment"), &[], |cells| Cells::new("deployment", cells).string())
+}
+
+/// That the database belongs to this deployment, from now on if to none yet.
+pub(super) fn belongs(engine: &mut Sqlite, path: &Path, keys: &str) -> Result<(), OpenError> {
+    let failed = |error| OpenError::of(path, error);
+    match deployment(engine).map_err(failed)? {
+        Some(found) if found == keys => Ok(()),
+        Some(found) => Err(OpenError::Keys { path: path.to_owned(), found, keys: keys.to_owned() }),
+        None => engine.run(Sql("insert into deployment (id) values (?1)"), &[keys.into()]).map(drop).map_err(failed),
+    }
+}
+
+/// The ledger beside a database, with what a crash kept from it.
+pub(super) fn ledger(engine: &mut Sqlite, path: &Path, now: At) -> Result<Ledger, OpenError> {
+    let known = ledger::known(engine).map_err(|error| OpenError::of(path, error))?;
+    let opened = Ledger::beside(path).and_then(|mut ledger| match ledger.add(known, now) {
+        // Said again at each start until there is room; a collector that does not start frees none.
+        Err(error) if error.kind() == ErrorKind::StorageFull => Ok(ledger),
+        added => added.map(|()| ledger),
+    });
+    opened.map_err(|error| OpenError::Io { path: path.with_file_name("revocations.log"), what: error.to_string() })
+}
+
+/// The file that asks the next start to look at every page, of however large a database.
+fn suspicion(path: &Path) -> PathBuf {
+    path.with_extension("suspect")
+}
+
+/// The disk failed: the next start looks at every page.
+pub(super) fn suspect(path: &Path, why: &str) {
+    let file = suspicion(path);
+    if let Err(unwritten) = std::fs::write(&file, format!("{why}\n")) {
+        tracing::error!(error = %unwritten, path = %file.display(), "run `muster doctor` before the next start");
     }
 }
 

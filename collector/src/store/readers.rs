@@ -1,8 +1,9 @@
 //! A few connections that only read, each of which sees one consistent state for as long as a read takes.
 
+use super::down::Down;
 use super::engine::{Engine, Error, Sql};
 use super::sqlite::Sqlite;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,12 +30,14 @@ pub struct Readers {
     path: PathBuf,
     idle: Arc<Mutex<Vec<Sqlite>>>,
     permits: Semaphore,
+    down: Arc<Down>,
 }
 
 impl Readers {
-    /// Readers of this database; connections are opened when they are wanted.
-    pub fn new(path: PathBuf) -> Readers {
-        Readers { path, idle: Arc::default(), permits: Semaphore::new(CONNECTIONS) }
+    /// Readers of this database; connections are opened when they are wanted. A read that fails by the disk is an
+    /// end for all, `down` hears of it.
+    pub fn new(path: PathBuf, down: Arc<Down>) -> Readers {
+        Readers { path, idle: Arc::default(), permits: Semaphore::new(CONNECTIONS), down }
     }
 
     /// Runs a read on a thread that may wait.
@@ -51,19 +54,23 @@ impl Readers {
             Ok(Err(_)) => return Err(Error::Closed),
             Err(_) => return Err(Error::Busy("all readers are in use".to_owned())),
         };
-        let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
+        let (path, idle, down) = (self.path.clone(), Arc::clone(&self.idle), Arc::clone(&self.down));
         let asker = Asker(Arc::default());
         let gone = Arc::clone(&asker.0);
         let done = tokio::task::spawn_blocking(move || {
             let held = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut engine = match held {
                 Some(engine) => engine,
-                None => Sqlite::reader(&path)?,
+                None => opened(&path)?,
             };
             let until = Instant::now() + Duration::from_secs(READ_S);
             let end = move || gone.load(Ordering::Relaxed) || Instant::now() >= until;
             // A connection that could not be brought back to rest is not used again.
-            let result = snapshot(&mut engine, end, read)?;
+            let result = snapshot(&mut engine, end, read);
+            if let Ok(Err(error)) | Err(error) = &result {
+                down.judge(error);
+            }
+            let result = result?;
             let mut idle = idle.lock().unwrap_or_else(PoisonError::into_inner);
             if idle.len() < CONNECTIONS && !matches!(&result, Err(error) if error.is_fatal()) {
                 idle.push(engine);
@@ -79,6 +86,13 @@ impl Readers {
     pub fn close(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+}
+
+/// A connection that has its files open: that too few files may be open concerns this read alone.
+fn opened(path: &Path) -> Result<Sqlite, Error> {
+    let mut engine = Sqlite::reader(path)?;
+    engine.has_tables()?;
+    Ok(engine)
 }
 
 /// What the read gives, or fails with; the outer error is one of beginning or ending it. Only the read itself can be
@@ -108,7 +122,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("muster.db");
         drop(crate::store::open::writer(&path, shared::unit::At(0)).expect("a database"));
-        let readers = Readers::new(path);
+        let readers = Readers::new(path, Arc::default());
         let endless = || readers.read(|engine| engine.query(ENDLESS, &[], &mut |_| Ok(Next::More)));
         for _ in 0..CONNECTIONS * 2 {
             assert!(tokio::time::timeout(Duration::from_millis(20), endless()).await.is_err(), "it does not end");

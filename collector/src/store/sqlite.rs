@@ -4,13 +4,16 @@
 
 use super::engine::{Cell, Each, Engine, Error, Next, Query, Sql};
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 /// Pages of 4 KiB in the log before they are moved into the database: 16 MiB.
-const CHECKPOINT_PAGES: i64 = 4_000;
+const CHECKPOINT_PAGES: i32 = 4_000;
 /// Statements whose plans are kept.
 const STATEMENTS: usize = 256;
 /// How long a connection waits for another's lock, in milliseconds.
@@ -25,6 +28,8 @@ const READER_CACHE_KIB: i64 = 4_096;
 /// One connection.
 pub struct Sqlite {
     connection: Connection,
+    /// Pages in the log after the last commit of this connection.
+    log_pages: Arc<AtomicI32>,
 }
 
 impl Sqlite {
@@ -35,10 +40,17 @@ impl Sqlite {
     pub fn writer(path: &Path) -> Result<Sqlite, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(error)?;
-        let this = Sqlite::prepared(connection, WRITER_CACHE_KIB)?;
+        let mut this = Sqlite::prepared(connection, WRITER_CACHE_KIB)?;
         this.pragma("journal_mode", "wal")?;
         this.pragma("synchronous", "full")?;
-        this.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        // SQLite's own checkpoint, inside a commit, keeps its errors to itself: the writer has it done instead.
+        this.pragma("wal_autocheckpoint", 0)?;
+        let pages = Arc::clone(&this.log_pages);
+        let count = move |_: &mut Wal, held| {
+            pages.store(held, Ordering::Relaxed);
+            Ok(())
+        };
+        this.connection.wal_hook(Some(count)).map_err(error)?;
         this.pragma("foreign_keys", true)?;
         Ok(this)
     }
@@ -60,7 +72,7 @@ impl Sqlite {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Else a statement whose plan might depend on a parameter (a LIMIT is enough) is parsed anew each time.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error)?;
-        let this = Sqlite { connection };
+        let this = Sqlite { connection, log_pages: Arc::default() };
         this.pragma("cache_size", -cache_kib)?;
         this.pragma("trusted_schema", false)?;
         Ok(this)
@@ -83,9 +95,34 @@ impl Sqlite {
         self.connection.progress_handler(0, None::<fn() -> bool>).map_err(error)
     }
 
+    /// A database that is nowhere but in memory.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) fn memory() -> Result<Sqlite, Error> {
+        Sqlite::prepared(Connection::open_in_memory().map_err(error)?, READER_CACHE_KIB)
+    }
+
+    /// The definitions of all tables and indexes, by name.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub(super) fn definitions(&self) -> Result<Vec<String>, Error> {
+        let text = "select type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, '') from sqlite_schema \
+             where name not like 'sqlite_stat%' order by name, type";
+        let mut statement = self.connection.prepare(text).map_err(error)?;
+        let rows = statement.query_map([], |row| row.get(0)).map_err(error)?;
+        rows.collect::<Result<_, _>>().map_err(error)
+    }
+
     /// The connection itself, for what only SQLite does: backup and its own checks.
     pub(super) fn connection(&mut self) -> &mut Connection {
         &mut self.connection
+    }
+
+    /// Moves the log into the database; a reader that needs the old pages holds back what comes after them.
+    fn checkpoint(&self, how: &str) -> Result<(), Error> {
+        self.connection.query_row(how, [], |_| Ok(())).map_err(|e| error(e).at("checkpoint"))
     }
 
     fn rows(&self, text: &str, params: &[Cell], each: &mut Each<'_>) -> Result<(), Error> {
@@ -120,13 +157,15 @@ fn fill(cell: &mut Cell, value: ValueRef<'_>) -> Result<(), Error> {
         (ValueRef::Integer(n), _) => *cell = Cell::Int(n),
         (ValueRef::Text(text), _) => *cell = Cell::Text(utf8(text)?.to_owned()),
         (ValueRef::Blob(bytes), _) => *cell = Cell::Bytes(bytes.to_vec()),
-        (ValueRef::Real(n), _) => return Err(Error::Engine(format!("a fraction where none is written: {n}"))),
+        (ValueRef::Real(n), _) => {
+            return Err(Error::Damaged { table: "file", what: format!("a fraction where none is written: {n}") });
+        }
     }
     Ok(())
 }
 
 fn utf8(text: &[u8]) -> Result<&str, Error> {
-    std::str::from_utf8(text).map_err(|e| Error::Broken(format!("text is not UTF-8: {e}")))
+    std::str::from_utf8(text).map_err(|e| Error::Damaged { table: "file", what: format!("text is not UTF-8: {e}") })
 }
 
 impl ToSql for Cell {
@@ -162,6 +201,17 @@ impl Engine for Sqlite {
         self.connection.execute_batch(&script).map_err(error)
     }
 
+    fn tidy(&mut self) -> Result<(), Error> {
+        if self.log_pages.load(Ordering::Relaxed) < CHECKPOINT_PAGES {
+            return Ok(());
+        }
+        self.checkpoint("pragma wal_checkpoint(passive)")
+    }
+
+    fn rest(&mut self) -> Result<(), Error> {
+        self.checkpoint("pragma wal_checkpoint(truncate)")
+    }
+
     fn has_tables(&mut self) -> Result<bool, Error> {
         let count = self.connection.query_row("select count(*) from sqlite_schema", [], |row| row.get::<_, i64>(0));
         count.map(|n| n > 0).map_err(error)
@@ -170,7 +220,10 @@ impl Engine for Sqlite {
 
 /// SQLite's result code as what is to be done about it. <https://sqlite.org/rescode.html>
 pub(super) fn error(error: rusqlite::Error) -> Error {
-    let text = error.to_string();
+    let text = match error.sqlite_error() {
+        Some(code) => format!("{error} (SQLite {})", code.extended_code),
+        None => error.to_string(),
+    };
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::Full,
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => Error::Io(text),

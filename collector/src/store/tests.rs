@@ -2,11 +2,14 @@
 
 mod broken;
 mod desk;
+mod flips;
 mod fold;
 mod once;
 mod opening;
 mod pages;
+mod restored;
 mod round;
+mod scrubbed;
 mod sweep;
 mod tick;
 mod works;
@@ -144,6 +147,10 @@ impl Engine for Trap {
 
     fn has_tables(&mut self) -> Result<bool, Error> {
         self.engine.has_tables()
+    }
+
+    fn rest(&mut self) -> Result<(), Error> {
+        self.spring("rest").and_then(|()| self.engine.rest())
     }
 }
 

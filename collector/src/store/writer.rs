@@ -7,6 +7,7 @@
 use super::disk::Floor;
 use super::engine::{Engine, Error};
 use super::journal::Journal;
+use super::ledger::Ledger;
 use super::load::{self, Source};
 use super::names::Names;
 use super::table::agent;
@@ -19,6 +20,7 @@ use crate::register::refused::Refused;
 use crate::work::{Context, Decision, Draft, Fresh, Known, Policy, Refusal, Reply, Row, Work};
 use shared::id::{AgentId, CauseId};
 use shared::unit::At;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -81,6 +83,8 @@ pub struct Writer<E> {
     pub floor: Floor,
     pub gauge: Arc<Gauge>,
     pub head: watch::Sender<u64>,
+    /// Where revocations go as well, beside the database.
+    pub ledger: Option<Ledger>,
     dictionary: Dictionary,
     journal: Journal,
     refused: Refused,
@@ -129,6 +133,7 @@ impl<E: Engine> Writer<E> {
             floor,
             gauge,
             head,
+            ledger: None,
             dictionary: Dictionary::default(),
             journal,
             refused: Refused::default(),
@@ -148,11 +153,28 @@ impl<E: Engine> Writer<E> {
                 return Err(error);
             }
             self.measure(works, started.elapsed());
+            // Everyone was answered: what was committed is durable in the log already.
+            if let Err(error) = self.tidy(stop) {
+                self.fail_queue(queue, &error);
+                return Err(error);
+            }
             if stop {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Moves the log where it is long, or all of it at the end. Without space it stays, and is tried again.
+    fn tidy(&mut self, stop: bool) -> Result<(), Error> {
+        match if stop { self.engine.rest() } else { self.engine.tidy() } {
+            Err(error) if error.is_fatal() => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the log could not be moved into the database; it is tried again");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     fn measure(&self, works: usize, took: Duration) {
@@ -173,6 +195,10 @@ impl<E: Engine> Writer<E> {
         match self.transaction(batch, &mut answers, &mut rows) {
             Ok(head) => {
                 self.journal.committed(head);
+                if let Err(error) = self.note(&rows) {
+                    answers.into_iter().for_each(|answer| answer.fail(denied(&error)));
+                    return Err(error);
+                }
                 (self.outside.committed)(&rows);
                 self.head.send_if_modified(|held| std::mem::replace(held, head) != head);
                 answers.into_iter().for_each(Answer::send);
@@ -188,6 +214,21 @@ impl<E: Engine> Writer<E> {
                 }
                 if error.is_fatal() { Err(error) } else { Ok(()) }
             }
+        }
+    }
+
+    /// Tells the ledger of what was revoked. On a full disk the next start does.
+    fn note(&mut self, rows: &[Row]) -> Result<(), Error> {
+        let Some(ledger) = &mut self.ledger else { return Ok(()) };
+        match ledger.note(rows, (self.outside.clock)()) {
+            Err(error) if error.kind() != ErrorKind::StorageFull => {
+                Err(Error::Io(format!("{}: {error}", ledger.path().display())))
+            }
+            Err(error) => {
+                tracing::warn!(%error, path = %ledger.path().display(), "a revocation is written at the next start");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
@@ -232,7 +273,7 @@ impl<E: Engine> Writer<E> {
         let counted = self.refused.due((self.outside.clock)());
         self.tell(&counted)?;
         let head = self.journal.write(&mut self.engine)?;
-        self.engine.commit()?;
+        self.engine.commit().map_err(|error| error.at("commit"))?;
         Ok(head)
     }
 
@@ -344,7 +385,7 @@ fn denied(error: &Error) -> Denied {
 }
 
 /// What machines send stops when space runs out; what people do goes on, so that they can help.
-fn is_ingest(work: &Work) -> bool {
+pub(super) fn is_ingest(work: &Work) -> bool {
     matches!(work, Work::Report(_)) || matches!(work.actor(), Some(Actor::Agent(_) | Actor::Join(_)))
 }
 

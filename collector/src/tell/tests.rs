@@ -90,10 +90,11 @@ fn number(event: &Event) -> usize {
         Event::CaPrepared { .. } => 44,
         Event::CaActivated { .. } => 45,
         Event::CaRetired { .. } => 46,
+        Event::Restored { .. } => 47,
     }
 }
 
-const KINDS: usize = 47;
+const KINDS: usize = 48;
 
 fn changed(field: &str, from: Option<&str>, to: Option<&str>) -> Vec<Changed> {
     vec![Changed { field: field.into(), from: from.map(Into::into), to: to.map(Into::into) }]
@@ -173,6 +174,10 @@ fn of_agents() -> Vec<(Event, &'static str)> {
             "API token cmdb created: assets:read",
         ),
         (Event::ApiTokenRevoked { name: "cmdb".into() }, "API token cmdb revoked"),
+        (
+            Event::Restored { head: 17, agents: 1, api_tokens: 0, join_tokens: 2 },
+            "register restored from a backup of event 17: 1 agents and 0 API tokens revoked again, 2 join tokens ended",
+        ),
         (
             Event::AgentEnrolled {
                 name: "build-07".into(),

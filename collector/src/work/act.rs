@@ -40,6 +40,8 @@ pub enum Act {
     Revoke { agent: AgentId, reason: String },
     /// A person decides on a quarantined agent.
     Resolve { agent: AgentId, how: Resolution, reason: String },
+    /// The register was restored from a backup whose journal ends at `head`; so many were revoked on it.
+    Restored { head: u64, agents: u64, api_tokens: u64, join_tokens: u64 },
     /// A join token is made.
     CreateJoinToken { token: Box<JoinToken> },
     /// A join token is ended.

@@ -45,7 +45,7 @@ impl House {
              web_listen = \"127.0.0.1:0\"\nnames = [\"localhost\", \"127.0.0.1\"]\n{more}"
         );
         let config: Config = config::parse(&text, "test", |_| None).expect("settings");
-        let running = serve::start(config).await.expect("a collector");
+        let running = serve::start(config, serve::Passed::default()).await.expect("a collector");
         House { running, folder }
     }
 

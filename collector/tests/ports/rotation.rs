@@ -131,7 +131,8 @@ async fn restored(house: House, database: &Path, copy: &Path) -> House {
     let House { running, folder } = house;
     let config = running.app.config.clone();
     running.stop().await;
-    collector::store::backup::restore(copy, database, &folder.path().join("aside.db")).expect("restored");
-    let running = collector::serve::start(config).await.expect("a collector");
+    collector::store::restore::restore(copy, database, &folder.path().join("aside.db"), 0, collector::clock::now())
+        .expect("restored");
+    let running = collector::serve::start(config, Default::default()).await.expect("a collector");
     House { running, folder }
 }

@@ -51,11 +51,11 @@ pub struct Crash {
 
 /// What became of the records of all machines.
 #[derive(Default)]
-struct Count {
-    acknowledged: u64,
-    lost: u64,
-    duplicated: u64,
-    resent: u64,
+pub(super) struct Count {
+    pub(super) acknowledged: u64,
+    pub(super) lost: u64,
+    pub(super) duplicated: u64,
+    pub(super) resent: u64,
 }
 
 /// Kills and compares.
@@ -150,7 +150,7 @@ async fn rounds(crash: &Crash, binary: &Path, dir: &Path) -> Result<bool> {
 }
 
 /// What is held and told against what each machine had acknowledged.
-fn compare(collector: &Collector, machines: &[Machine]) -> Result<Count> {
+pub(super) fn compare(collector: &Collector, machines: &[Machine]) -> Result<Count> {
     let agents = collector.pages("/v1/agents")?;
     let asset_of = |id: &str| {
         let agent = agents.iter().find(|agent| agent["id"].as_str() == Some(id));

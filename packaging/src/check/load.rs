@@ -7,13 +7,12 @@
 //! is the figure to keep.
 
 mod bare;
-mod proc;
+pub(super) mod proc;
 
 use super::fleet::{self, Collector, Machine};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -71,7 +70,7 @@ struct Part {
 /// A wrong answer, or a step that could not be run.
 pub fn run(load: &Load) -> Result<()> {
     if cfg!(debug_assertions) {
-        return with_release(load);
+        return super::as_released();
     }
     let binary = match &load.binary {
         Some(binary) => binary.clone(),
@@ -86,26 +85,6 @@ pub fn run(load: &Load) -> Result<()> {
     let (delta, good) = runtime.block_on(talk(load, &binary, place.path()))?;
     limit(place.path(), Duration::from_secs(load.seconds.min(4)), &delta)?;
     ensure!(good, "a figure was missed");
-    Ok(())
-}
-
-/// Machines that were not optimised would take the processors away from the collector: the same check again,
-/// built for release, in one build with the collector, because it uses the collector's library too.
-fn with_release(load: &Load) -> Result<()> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--quiet", "--release", "-p", "packaging", "-p", "collector"]);
-    ensure!(cargo.status().context("cargo")?.success(), "it does not build");
-    let own = std::env::current_exe().context("own path")?;
-    let release = own.parent().and_then(Path::parent).context("target folder")?.join("release");
-    let mut check = Command::new(release.join("packaging"));
-    check.args(std::env::args_os().skip(1));
-    if load.binary.is_none() {
-        check.arg("--binary").arg(release.join("muster"));
-    }
-    ensure!(
-        check.status().context("the check as built for release")?.success(),
-        "the check as built for release failed"
-    );
     Ok(())
 }
 

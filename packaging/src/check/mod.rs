@@ -1,14 +1,19 @@
 //! Long checks: run by hand or for a release, never by CI. Each prints its figures, one a line, with PASS, FAIL
 //! or SKIP and the reason.
 
+pub mod abuse;
 pub mod agent;
+pub mod backup;
 pub mod crash;
+pub mod enroll;
 pub mod faults;
 mod fleet;
+pub mod flips;
 pub mod here;
 pub mod load;
 pub mod planted;
 pub mod powercut;
+mod promise;
 mod recordings;
 mod resident;
 mod scene;
@@ -20,19 +25,27 @@ mod wire;
 
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 /// The long checks.
 #[derive(Subcommand)]
 pub enum Check {
+    /// Floods, slow connections, herds, bad links, wrong clocks, hostile files: promise by promise.
+    Abuse(abuse::Abuse),
     /// The agent's cost: CPU, memory, children, size, bytes sent, beside fusioninventory-agent where it is installed.
     Agent,
+    /// What a backup costs while agents report, and that a bad one is refused.
+    Backup(backup::Backup),
     /// What was acknowledged survives kill -9 of the collector, once.
     Crash(crash::Crash),
+    /// A fleet that enrolls and reports for the first time, all at once, is in the register, whole.
+    Enroll(enroll::Enroll),
     /// An error of the disk at any system call loses nothing that was acknowledged.
     Faults(faults::Faults),
+    /// Single bits that flip on the disk: found, and never told as good.
+    Flips(flips::Flips),
     /// What the agent tells of this machine, against what the machine's own tools say.
     Here(here::Here),
     /// What a fleet over mutual TLS gets from one collector, beside bare SQLite in the same run.
@@ -63,9 +76,13 @@ pub enum Check {
 /// A figure that was missed, or a step that could not be run.
 pub fn run(check: &Check) -> Result<()> {
     match check {
+        Check::Abuse(abuse) => abuse::run(abuse),
         Check::Agent => agent::run(),
+        Check::Backup(backup) => backup::run(backup),
         Check::Crash(crash) => crash::run(crash),
+        Check::Enroll(enroll) => enroll::run(enroll),
         Check::Faults(faults) => faults::run(faults),
+        Check::Flips(flips) => flips::run(flips),
         Check::Here(here) => here::run(here),
         Check::Load(load) => load::run(load),
         Check::Resident(resident) => resident::run(resident),
@@ -96,6 +113,26 @@ fn build(packages: &[&str]) -> Result<PathBuf> {
     ensure!(command.status().context("cargo")?.success(), "{} does not build", packages.join(", "));
     let own = std::env::current_exe().context("own path")?;
     Ok(own.parent().context("target folder")?.to_owned())
+}
+
+/// What is measured beside machines that were not optimised is not what a fleet would see: runs the same check again,
+/// built for release, in one build with the binaries that it looks at.
+///
+/// # Errors
+/// It does not build, or fails there.
+fn as_released() -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--release", "-p", "packaging", "-p", "collector", "-p", "agent"]);
+    ensure!(cargo.status().context("cargo")?.success(), "it does not build");
+    let own = std::env::current_exe().context("own path")?;
+    let release = own.parent().and_then(Path::parent).context("target folder")?.join("release");
+    let mut check = Command::new(release.join("packaging"));
+    check.args(std::env::args_os().skip(1));
+    ensure!(
+        check.status().context("the check as built for release")?.success(),
+        "the check as built for release failed"
+    );
+    Ok(())
 }
 
 /// Waits before something is looked at again.

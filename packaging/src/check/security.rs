@@ -15,17 +15,16 @@ mod names;
 mod payloads;
 mod ports;
 mod renewal;
-mod report;
+pub(super) mod report;
 mod secrets;
 mod server;
 mod shown;
 mod wire;
 
-use anyhow::{Result, bail};
+use super::promise::{self, Check, Seen};
+use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::time::Instant;
 
 /// Which checks, of which binaries, and how long.
 #[derive(Debug, Clone, Args)]
@@ -41,22 +40,8 @@ pub struct Security {
     binaries: Option<PathBuf>,
 }
 
-/// What came of a check.
-enum Seen {
-    /// It holds; what was seen, with the counts.
-    Pass(String),
-    /// It cannot be made here; why, and what was seen of it.
-    Skip(String, String),
-}
-
-/// One promise.
-struct Check {
-    number: u8,
-    run: fn(&Security) -> Result<Seen>,
-}
-
 /// Every check, in the order in which they run.
-const CHECKS: &[Check] = &[
+const CHECKS: &[Check<Security>] = &[
     Check { number: 1, run: ports::certificates },
     Check { number: 2, run: conduct::claims },
     Check { number: 3, run: enrollment::request },
@@ -90,53 +75,5 @@ pub fn run(security: &Security) -> Result<()> {
         Some(folder) => folder.clone(),
         None => super::build(&["agent", "collector"])?,
     });
-    let wanted = |check: &&Check| security.only.is_empty() || security.only.contains(&check.number);
-    let (mut passed, mut skipped, mut failed) = (0, 0, 0);
-    let began = Instant::now();
-    for check in CHECKS.iter().filter(wanted) {
-        let number = check.number;
-        match guarded(check, security) {
-            Ok(Seen::Pass(seen)) => {
-                passed += 1;
-                println!("PASS {number:02} {}", one_line(&seen));
-            }
-            Ok(Seen::Skip(why, seen)) => {
-                skipped += 1;
-                println!("SKIP({}) {number:02} {}", one_line(&why), one_line(&seen));
-            }
-            Err(error) => {
-                failed += 1;
-                println!("FAIL {number:02} {}", one_line(&format!("{error:#}")));
-            }
-        }
-    }
-    eprintln!("{passed} passed, {skipped} skipped, {failed} failed, in {} s", began.elapsed().as_secs());
-    if failed > 0 {
-        bail!("{failed} checks failed");
-    }
-    Ok(())
-}
-
-/// The stories' world panics where something is not as it should be; here that is a check that failed.
-fn guarded(check: &Check, security: &Security) -> Result<Seen> {
-    static WORDS: Mutex<String> = Mutex::new(String::new());
-    let (run, security) = (check.run, security.clone());
-    std::panic::set_hook(Box::new(|panic| {
-        if let Ok(mut words) = WORDS.lock() {
-            *words = panic.to_string();
-        }
-    }));
-    let ended = std::thread::spawn(move || run(&security)).join();
-    // The hook before was the default one.
-    let _ = std::panic::take_hook();
-    match ended {
-        Ok(seen) => seen,
-        Err(_) => bail!("{}", WORDS.lock().map(|words| words.clone()).unwrap_or_default()),
-    }
-}
-
-/// One line that says all, whatever is in it.
-fn one_line(text: &str) -> String {
-    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    shared::show::line(&text).chars().take(600).collect()
+    promise::run(CHECKS, &security.only, security)
 }

@@ -1,5 +1,11 @@
 -- The first schema. Types: TEXT, BIGINT (times in microseconds UTC), BOOLEAN, BLOB. Ids are TEXT.
+-- `sum` is the sum of a row's other columns, see `store::sum`; the writer of a row knows which and in which order.
 -- "clustered" tables are small rows that are read in the order of their key.
+
+-- One row: the deployment whose keys lie beside the database.
+create table deployment (
+    id TEXT not null primary key
+);
 
 create table journal (
     seq BIGINT PRIMARY KEY,
@@ -10,7 +16,8 @@ create table journal (
     kind TEXT not null,
     subjects TEXT not null,
     subject_names TEXT not null,
-    body TEXT not null
+    body TEXT not null,
+    sum BIGINT not null
 );
 create index journal_actor on journal (actor, seq);
 create index journal_kind on journal (kind, seq);
@@ -33,7 +40,8 @@ create table join_token (
     cidr TEXT,
     approve BOOLEAN not null,
     labels TEXT not null,
-    revoked BOOLEAN not null
+    revoked BOOLEAN not null,
+    sum BIGINT not null
 );
 
 create table api_token (
@@ -46,7 +54,8 @@ create table api_token (
     creator TEXT not null,
     expires BIGINT not null,
     cidr TEXT,
-    revoked BOOLEAN not null
+    revoked BOOLEAN not null,
+    sum BIGINT not null
 );
 
 create table idempotency_key (
@@ -55,6 +64,7 @@ create table idempotency_key (
     hash BLOB not null,
     at BIGINT not null,
     told TEXT not null,
+    sum BIGINT not null,
     primary key (actor, name)
 );
 create index idempotency_key_at on idempotency_key (at);
@@ -81,7 +91,8 @@ create table asset (
     tag TEXT,
     owner TEXT,
     location TEXT,
-    criticality BIGINT check (criticality between 1 and 4)
+    criticality BIGINT check (criticality between 1 and 4),
+    sum BIGINT not null
 );
 create index asset_serial on asset (serial);
 
@@ -110,7 +121,8 @@ create table agent (
     seq BIGINT not null,
     record BLOB not null,
     root BLOB not null,
-    goodbye TEXT
+    goodbye TEXT,
+    sum BIGINT not null
 );
 create unique index agent_first_key on agent (token, first_key);
 
@@ -124,6 +136,7 @@ create table held (
     stream BLOB not null,
     at BIGINT not null,
     record TEXT not null,
+    sum BIGINT not null,
     primary key (agent, stream)
 );
 
@@ -152,6 +165,7 @@ create table section (
     truncated BOOLEAN not null,
     held BLOB,
     changed BIGINT not null,
+    sum BIGINT not null,
     primary key (asset, name)
 ) /* clustered */;
 
@@ -167,6 +181,7 @@ create table item (
     size BIGINT,
     attrs TEXT not null,
     volatile TEXT not null,
+    sum BIGINT not null,
     primary key (asset, section, item_key)
 ) /* clustered */;
 create index item_serial on item (serial) where serial is not null;
@@ -177,7 +192,8 @@ create table title (
     id BIGINT PRIMARY KEY,
     manager TEXT not null,
     name TEXT not null,
-    arch TEXT not null
+    arch TEXT not null,
+    sum BIGINT not null
 );
 create unique index title_name on title (name, manager, arch);
 
@@ -190,7 +206,8 @@ create table version (
     item_key TEXT not null,
     publisher TEXT,
     size BIGINT,
-    body TEXT not null
+    body TEXT not null,
+    sum BIGINT not null
 );
 create unique index version_row on version (row_digest);
 create index version_key on version (item_key);
@@ -200,6 +217,7 @@ create table install (
     asset TEXT not null,
     section TEXT not null,
     ids BLOB not null,
+    sum BIGINT not null,
     primary key (asset, section)
 );
 
@@ -216,7 +234,8 @@ create table fault (
     last_at BIGINT not null,
     reports BIGINT not null,
     good_since BIGINT,
-    ticket TEXT
+    ticket TEXT,
+    sum BIGINT not null
 );
 create index fault_asset on fault (asset, state);
 create index fault_state on fault (state, last_at);
@@ -245,7 +264,10 @@ create table ticket (
     count BIGINT not null,
     last_seen BIGINT,
     touched BOOLEAN not null,
-    snapshot TEXT
+    snapshot TEXT,
+    sum BIGINT not null,
+    count_sum BIGINT not null,
+    snapshot_sum BIGINT not null
 );
 create unique index ticket_number on ticket (kind, number);
 create index ticket_state on ticket (state, id);
@@ -259,7 +281,8 @@ create table comment (
     ticket TEXT not null references ticket (id),
     at BIGINT not null,
     actor TEXT not null,
-    text TEXT not null
+    text TEXT not null,
+    sum BIGINT not null
 );
 create index comment_ticket on comment (ticket, id);
 
@@ -269,7 +292,8 @@ create table link (
     rel TEXT not null,
     to_end TEXT not null,
     source TEXT not null,
-    created BIGINT not null
+    created BIGINT not null,
+    sum BIGINT not null
 );
 create unique index link_pair on link (from_end, rel, to_end);
 create index link_to on link (to_end, id);

@@ -134,6 +134,13 @@ fn read(cells: &[Cell]) -> Result<Heard, Error> {
 /// # Errors
 /// [`Error`].
 pub fn held(engine: &mut dyn Engine, id: AgentId) -> Result<Vec<String>, Error> {
-    let sql = Sql("select record from held where agent = ?1 order by at desc, stream");
-    all(engine, sql, &[id.into()], |cells| Cells::new("held", cells).string())
+    let sql = Sql("select sum, agent, stream, at, record from held where agent = ?1 order by at desc, stream");
+    all(engine, sql, &[id.into()], |cells| {
+        let mut c = Cells::new("held", cells);
+        c.sum(4)?;
+        c.text()?;
+        c.digest()?;
+        c.at()?;
+        c.string()
+    })
 }

@@ -102,12 +102,13 @@ pub fn list(engine: &mut dyn Engine, filter: &AssetFilter, sort: Sort, page: &Pa
     let mut ids = Vec::new();
     if !wanted.is_empty() {
         // Packed lists are looked into here, in the order of the page, until it is full.
-        let mut query = Query::new("select s.id, k.ids ");
+        let mut query = Query::new("select s.id, k.sum, k.ids ");
         conditions(&mut query, filter);
         order(&mut query, sort, page)?;
         engine.select(&query, &mut |cells| {
             let mut c = Cells::new("install", cells);
             let id = c.text()?;
+            c.sum(1)?;
             if ids.last().is_none_or(|last| last != id) && codec::holds_any(c.bytes()?, &wanted) {
                 ids.push(id.to_owned());
             }
@@ -130,14 +131,17 @@ pub fn count(engine: &mut dyn Engine, filter: &AssetFilter) -> Result<u64, Error
         Some(software) => versions(engine, software)?,
         None => Vec::new(),
     };
-    let mut query = Query::new(if filter.software.is_some() { "select s.id, k.ids " } else { "select s.id, null " });
+    let mut query = Query::new(if filter.software.is_some() { "select s.id, k.sum, k.ids " } else { "select s.id " });
     conditions(&mut query, filter);
     query.push(" order by s.id", []);
     let (mut count, mut before) = (0, String::new());
     engine.select(&query, &mut |cells| {
         let mut c = Cells::new("install", cells);
-        let (id, ids) = (c.text()?, c.opt_bytes()?);
-        if before != id && ids.is_none_or(|ids| codec::holds_any(ids, &wanted)) {
+        let id = c.text()?;
+        if filter.software.is_some() {
+            c.sum(1)?;
+        }
+        if before != id && (filter.software.is_none() || codec::holds_any(c.bytes()?, &wanted)) {
             count += 1;
             id.clone_into(&mut before);
         }

@@ -4,7 +4,7 @@ use super::{Query, Text, filter, text_filter};
 use crate::store::cells::{Cells, all, select};
 use crate::store::engine::{Cell, Engine, Error, Next, Sql};
 use crate::store::page::{Page, Rows};
-use crate::store::table::software as table;
+use crate::store::table::software::{self as table, columns};
 use crate::store::{codec, sortkey};
 use shared::fact::Item;
 use shared::id::AssetId;
@@ -116,7 +116,7 @@ pub fn titles(
     manager: Option<&str>,
     page: &Page,
 ) -> Result<Rows<Title>, Error> {
-    let mut query = Query::new("select t.id, t.name, t.manager, t.arch from title t where true");
+    let mut query = Query::new("select t.sum, t.id, t.name, t.manager, t.arch from title t where true");
     match name {
         Some(Text::Is(name)) => query.push(" and t.name = ?", [name.into()]),
         name => text_filter(&mut query, name, " and lower(t.name) like ? escape '\\'"),
@@ -128,6 +128,7 @@ pub fn titles(
     query.push(" order by t.name, t.manager, t.arch limit ?", [page.bound()]);
     let titles = select(engine, &query, |cells| {
         let mut c = Cells::new("title", cells);
+        c.sum(4)?;
         Ok(Title { id: c.int()?, name: c.string()?, manager: c.string()?, arch: c.string()?, versions: Vec::new() })
     })?;
     let mut page = Rows::cut(titles, page, |t| [(&t.name).into(), (&t.manager).into(), (&t.arch).into()]);
@@ -139,10 +140,18 @@ pub fn titles(
 fn fill(engine: &mut dyn Engine, titles: &mut [Title]) -> Result<(), Error> {
     let mut numbers: Vec<(i64, (usize, usize))> = Vec::new();
     for (index, title) in titles.iter_mut().enumerate() {
-        let sql = Sql("select id, version, publisher from version where title = ?1 order by sort_key, id limit ?2");
+        let sql = Sql(concat!(
+            "select ",
+            columns!(),
+            " from version v where v.title = ?1 order by v.sort_key, v.id limit ?2"
+        ));
         let rows = all(engine, sql, &[title.id.into(), VERSIONS.into()], |cells| {
             let mut c = Cells::new("version", cells);
-            Ok((c.int()?, c.string()?, c.opt_string()?))
+            c.sum(7)?;
+            let (id, _title, version) = (c.int()?, c.int()?, c.string()?);
+            c.bytes()?;
+            c.text()?;
+            Ok((id, version, c.opt_string()?))
         })?;
         for (id, version, publisher) in rows {
             // Rows that differ in more than their version are one version to people.
@@ -157,8 +166,9 @@ fn fill(engine: &mut dyn Engine, titles: &mut [Title]) -> Result<(), Error> {
     }
     // Both are in the order of numbers: one pass over each list, no look-up.
     numbers.sort_unstable();
-    engine.query(Sql("select ids from install"), &[], &mut |cells| {
+    engine.query(Sql("select sum, ids from install"), &[], &mut |cells| {
         let mut c = Cells::new("install", cells);
+        c.sum(1)?;
         let mut wanted = numbers.as_slice();
         codec::walk(c.bytes()?, |id| {
             while let [(number, (title, version)), rest @ ..] = wanted

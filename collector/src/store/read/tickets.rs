@@ -80,7 +80,7 @@ pub fn by_number(engine: &mut dyn Engine, kind: Kind, number: u64) -> Result<Opt
 /// # Errors
 /// [`Error`].
 pub fn comments(engine: &mut dyn Engine, id: TicketId, page: &Page) -> Result<Rows<Comment>, Error> {
-    let mut query = Query::new("select c.id, c.ticket, c.at, c.actor, c.text from comment c")
+    let mut query = Query::new("select c.sum, c.id, c.ticket, c.at, c.actor, c.text from comment c")
         .and(" where c.ticket = ?", [id.into()]);
     if let Some(key) = page.key::<1>()? {
         query.push(" and c.id > ?", key);

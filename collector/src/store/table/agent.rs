@@ -4,6 +4,7 @@ use super::put_rev;
 use crate::register::model::{Agent, AgentState, Cert};
 use crate::store::cells::{Cells, all, json, one};
 use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::sum;
 use shared::checkin::{Goodbye, Stream};
 use shared::id::{AgentId, JoinTokenId};
 use shared::unit::At;
@@ -14,7 +15,7 @@ const HELD_RECORDS: usize = 8;
 /// The columns that [`read`] reads, in its order.
 macro_rules! columns {
     () => {
-        "a.id, a.rev, a.state, a.reason, a.name, a.version, a.token, a.labels, a.source, a.enrolled, a.first_key, \
+        "a.sum, a.id, a.rev, a.state, a.reason, a.name, a.version, a.token, a.labels, a.source, a.enrolled, a.first_key, \
          a.current_generation, a.current_fingerprint, a.current_expires, a.next_generation, a.next_fingerprint, \
          a.next_expires, a.roots, a.recoveries, a.asset, a.stream, a.seq, a.record, a.root, a.goodbye"
     };
@@ -23,16 +24,17 @@ pub(crate) use columns;
 
 const PUT: Sql = Sql("insert into agent (id, rev, state, reason, name, version, token, labels, source, enrolled, \
      first_key, current_generation, current_fingerprint, current_expires, next_generation, next_fingerprint, \
-     next_expires, roots, recoveries, asset, stream, seq, record, root, goodbye) \
+     next_expires, roots, recoveries, asset, stream, seq, record, root, goodbye, sum) \
      values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
-     ?23, ?24, ?25) \
+     ?23, ?24, ?25, ?26) \
      on conflict (id) do update set rev = excluded.rev, state = excluded.state, reason = excluded.reason, \
      name = excluded.name, version = excluded.version, labels = excluded.labels, source = excluded.source, \
      current_generation = excluded.current_generation, current_fingerprint = excluded.current_fingerprint, \
      current_expires = excluded.current_expires, next_generation = excluded.next_generation, \
      next_fingerprint = excluded.next_fingerprint, next_expires = excluded.next_expires, \
-     roots = excluded.roots, recoveries = excluded.recoveries, asset = excluded.asset, stream = excluded.stream, seq = excluded.seq, \
-     record = excluded.record, root = excluded.root, goodbye = excluded.goodbye \
+     roots = excluded.roots, recoveries = excluded.recoveries, asset = excluded.asset, \
+     stream = excluded.stream, seq = excluded.seq, record = excluded.record, root = excluded.root, \
+     goodbye = excluded.goodbye, sum = excluded.sum \
      where agent.rev = excluded.rev - 1");
 
 /// Writes an agent.
@@ -45,7 +47,7 @@ pub fn put(engine: &mut dyn Engine, agent: &Agent) -> Result<(), Error> {
     put_rev(
         engine,
         PUT,
-        &[
+        &sum::with([
             agent.id.into(),
             agent.rev.into(),
             agent.state.name().into(),
@@ -71,7 +73,7 @@ pub fn put(engine: &mut dyn Engine, agent: &Agent) -> Result<(), Error> {
             agent.record.into(),
             agent.root.into(),
             agent.goodbye.map(goodbye_name).into(),
-        ],
+        ]),
     )
 }
 
@@ -89,6 +91,7 @@ pub fn read(cells: &[Cell]) -> Result<Agent, Error> {
 
 /// Reads an agent where its columns are the next of a longer row.
 pub fn read_from(c: &mut Cells<'_>) -> Result<Agent, Error> {
+    c.sum(25)?;
     Ok(Agent {
         id: c.parse()?,
         rev: c.u64()?,
@@ -159,9 +162,9 @@ pub fn put_seen(engine: &mut dyn Engine, agent: AgentId, at: At) -> Result<(), E
 /// # Errors
 /// [`Error`].
 pub fn put_held(engine: &mut dyn Engine, agent: AgentId, stream: Stream, record: &str, now: At) -> Result<(), Error> {
-    let put = Sql("insert into held (agent, stream, at, record) values (?1, ?2, ?3, ?4) \
-         on conflict (agent, stream) do update set at = excluded.at, record = excluded.record");
-    engine.run(put, &[agent.into(), stream.into(), now.into(), record.into()])?;
+    let put = Sql("insert into held (agent, stream, at, record, sum) values (?1, ?2, ?3, ?4, ?5) \
+         on conflict (agent, stream) do update set at = excluded.at, record = excluded.record, sum = excluded.sum");
+    engine.run(put, &sum::with([agent.into(), stream.into(), now.into(), record.into()]))?;
     let list = Sql("select stream from held where agent = ?1 order by at desc, stream");
     let streams = all(engine, list, &[agent.into()], |cells| Cells::new("held", cells).digest())?;
     for old in streams.iter().skip(HELD_RECORDS) {

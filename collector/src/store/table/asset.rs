@@ -4,6 +4,7 @@ use super::put_rev;
 use crate::register::model::{Asset, Class, Declared, Lifecycle, Observed};
 use crate::store::cells::{Cells, all, one};
 use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::sum;
 use shared::evidence::{Evidence, Kind};
 use shared::id::AssetId;
 use std::collections::BTreeSet;
@@ -11,21 +12,21 @@ use std::collections::BTreeSet;
 /// The columns that [`read`] reads, in its order.
 macro_rules! columns {
     () => {
-        "s.id, s.rev, s.created, s.updated, s.class, s.lifecycle, s.agent, s.name, s.maker, s.model, s.serial, \
+        "s.sum, s.id, s.rev, s.created, s.updated, s.class, s.lifecycle, s.agent, s.name, s.maker, s.model, s.serial, \
          s.os_name, s.os_version, s.kernel, s.arch, s.memory_bytes, s.cpu, s.tag, s.owner, s.location, s.criticality"
     };
 }
 pub(crate) use columns;
 
 const PUT: Sql = Sql("insert into asset (id, rev, created, updated, class, lifecycle, agent, name, maker, model, \
-     serial, os_name, os_version, kernel, arch, memory_bytes, cpu, tag, owner, location, criticality) \
-     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) \
+     serial, os_name, os_version, kernel, arch, memory_bytes, cpu, tag, owner, location, criticality, sum) \
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22) \
      on conflict (id) do update set rev = excluded.rev, updated = excluded.updated, class = excluded.class, \
      lifecycle = excluded.lifecycle, agent = excluded.agent, name = excluded.name, maker = excluded.maker, \
      model = excluded.model, serial = excluded.serial, os_name = excluded.os_name, \
      os_version = excluded.os_version, kernel = excluded.kernel, arch = excluded.arch, \
      memory_bytes = excluded.memory_bytes, cpu = excluded.cpu, tag = excluded.tag, owner = excluded.owner, \
-     location = excluded.location, criticality = excluded.criticality \
+     location = excluded.location, criticality = excluded.criticality, sum = excluded.sum \
      where asset.rev = excluded.rev - 1");
 
 /// Writes an asset.
@@ -38,7 +39,7 @@ pub fn put(engine: &mut dyn Engine, asset: &Asset) -> Result<(), Error> {
     put_rev(
         engine,
         PUT,
-        &[
+        &sum::with([
             asset.id.into(),
             asset.rev.into(),
             asset.created.into(),
@@ -60,7 +61,7 @@ pub fn put(engine: &mut dyn Engine, asset: &Asset) -> Result<(), Error> {
             owner.as_ref().into(),
             location.as_ref().into(),
             (*criticality).into(),
-        ],
+        ]),
     )
 }
 
@@ -71,6 +72,7 @@ pub fn read(cells: &[Cell]) -> Result<Asset, Error> {
 
 /// Reads an asset where its columns are the next of a longer row.
 pub fn read_from(c: &mut Cells<'_>) -> Result<Asset, Error> {
+    c.sum(21)?;
     Ok(Asset {
         id: c.parse()?,
         rev: c.u64()?,

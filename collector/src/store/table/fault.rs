@@ -3,31 +3,33 @@
 use crate::register::model::{Fault, FaultState, Severity};
 use crate::store::cells::{Cells, all};
 use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::sum;
 use shared::id::AssetId;
 
 /// The columns that [`read`] reads, in its order.
 macro_rules! columns {
     () => {
-        "f.fingerprint, f.asset, f.check_name, f.resource, f.state, f.severity, f.value, f.detail, f.first_at, \
+        "f.sum, f.fingerprint, f.asset, f.check_name, f.resource, f.state, f.severity, f.value, f.detail, f.first_at, \
          f.last_at, f.reports, f.good_since, f.ticket"
     };
 }
 pub(crate) use columns;
 
 const PUT: Sql = Sql("insert into fault (fingerprint, asset, check_name, resource, state, severity, value, detail, \
-     first_at, last_at, reports, good_since, ticket) \
-     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
+     first_at, last_at, reports, good_since, ticket, sum) \
+     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
      on conflict (fingerprint) do update set asset = excluded.asset, check_name = excluded.check_name, \
      resource = excluded.resource, state = excluded.state, severity = excluded.severity, value = excluded.value, \
      detail = excluded.detail, first_at = excluded.first_at, last_at = excluded.last_at, \
-     reports = excluded.reports, good_since = excluded.good_since, ticket = excluded.ticket");
+     reports = excluded.reports, good_since = excluded.good_since, ticket = excluded.ticket, \
+     sum = excluded.sum");
 
 /// Writes a fault.
 ///
 /// # Errors
 /// [`Error`].
 pub fn put(engine: &mut dyn Engine, fault: &Fault) -> Result<(), Error> {
-    let params = [
+    let params = sum::with([
         (&fault.fingerprint).into(),
         fault.asset.into(),
         (&fault.check).into(),
@@ -41,7 +43,7 @@ pub fn put(engine: &mut dyn Engine, fault: &Fault) -> Result<(), Error> {
         fault.reports.into(),
         fault.good_since.into(),
         fault.ticket.into(),
-    ];
+    ]);
     engine.run(PUT, &params).map(|_| ())
 }
 
@@ -56,6 +58,7 @@ pub fn drop(engine: &mut dyn Engine, fingerprint: &str) -> Result<(), Error> {
 /// Reads a fault from [`columns`].
 pub fn read(cells: &[Cell]) -> Result<Fault, Error> {
     let mut c = Cells::new("fault", cells);
+    c.sum(13)?;
     Ok(Fault {
         fingerprint: c.string()?,
         asset: c.parse()?,

@@ -2,6 +2,7 @@
 
 use crate::store::cells::{Cells, all, json, one};
 use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::sum;
 use shared::fact::Item;
 use shared::id::AssetId;
 use std::collections::BTreeSet;
@@ -9,16 +10,17 @@ use std::collections::BTreeSet;
 /// The columns that [`read`] reads, in its order.
 macro_rules! columns {
     () => {
-        "i.kind, i.item_key, i.label, i.maker, i.model, i.serial, i.size, i.attrs, i.volatile"
+        "i.sum, i.kind, i.item_key, i.label, i.maker, i.model, i.serial, i.size, i.attrs, i.volatile"
     };
 }
 pub(crate) use columns;
 
 const PUT: Sql = Sql("insert into item (asset, section, kind, item_key, label, maker, model, serial, size, attrs, \
-     volatile) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+     volatile, sum) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
      on conflict (asset, section, item_key) do update set kind = excluded.kind, label = excluded.label, \
      maker = excluded.maker, model = excluded.model, serial = excluded.serial, size = excluded.size, \
-     attrs = excluded.attrs, volatile = excluded.volatile");
+     attrs = excluded.attrs, volatile = excluded.volatile, \
+     sum = excluded.sum");
 
 /// Puts and deletes rows of a section; `whole` deletes all that are not put.
 ///
@@ -44,9 +46,8 @@ pub fn put(
         delete(engine, asset, section, key)?;
     }
     for item in put {
-        let params = [
-            asset.into(),
-            section.into(),
+        let mut params = vec![asset.into(), section.into()];
+        params.extend(sum::with([
             item.kind.as_ref().into(),
             (&item.key).into(),
             item.label.as_ref().into(),
@@ -56,7 +57,7 @@ pub fn put(
             item.size.into(),
             json(&item.attrs)?,
             json(&item.now)?,
-        ];
+        ]));
         engine.run(PUT, &params)?;
     }
     Ok(())
@@ -74,6 +75,7 @@ pub fn read(cells: &[Cell]) -> Result<Item, Error> {
 
 /// Reads an item where its columns are the next of a longer row.
 pub fn read_from(c: &mut Cells<'_>) -> Result<Item, Error> {
+    c.sum(9)?;
     Ok(Item {
         kind: c.string()?.into(),
         key: c.string()?,

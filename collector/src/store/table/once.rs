@@ -4,6 +4,7 @@ use super::put_rev;
 use crate::event::Actor;
 use crate::store::cells::{Cells, json, one};
 use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::sum;
 use crate::work::once::{KEPT_S, Kept, Memory, Told};
 use shared::unit::At;
 
@@ -11,8 +12,9 @@ use shared::unit::At;
 const FORGET_ROWS: i64 = 4_096;
 
 /// A key that is still kept is not written over: somebody else was faster.
-const PUT: Sql = Sql("insert into idempotency_key (actor, name, hash, at, told) values (?1, ?2, ?3, ?4, ?5) \
-     on conflict (actor, name) do update set hash = excluded.hash, at = excluded.at, told = excluded.told \
+const PUT: Sql = Sql("insert into idempotency_key (actor, name, hash, at, told, sum) values (?1, ?2, ?3, ?4, ?5, ?7) \
+     on conflict (actor, name) do update set hash = excluded.hash, at = excluded.at, told = excluded.told, \
+     sum = excluded.sum \
      where idempotency_key.at <= ?6");
 
 /// Keeps a key with its answer.
@@ -20,15 +22,11 @@ const PUT: Sql = Sql("insert into idempotency_key (actor, name, hash, at, told) 
 /// # Errors
 /// [`Error`]; [`Error::Raced`].
 pub fn put(engine: &mut dyn Engine, kept: &Kept) -> Result<(), Error> {
-    let params = [
-        kept.actor.to_string().into(),
-        (&kept.once.key).into(),
-        (&kept.once.hash).into(),
-        kept.at.into(),
-        json(&kept.told)?,
-        kept.at.plus_secs(-KEPT_S).into(),
-    ];
-    put_rev(engine, PUT, &params)
+    let told: [Cell; 3] = [(&kept.once.hash).into(), kept.at.into(), json(&kept.told)?];
+    let sum = sum::of(&told);
+    let [hash, at, told] = told;
+    let before = kept.at.plus_secs(-KEPT_S).into();
+    put_rev(engine, PUT, &[kept.actor.to_string().into(), (&kept.once.key).into(), hash, at, told, before, sum.into()])
 }
 
 /// What is kept of an actor's keys, and under this one.
@@ -37,9 +35,10 @@ pub fn put(engine: &mut dyn Engine, kept: &Kept) -> Result<(), Error> {
 /// [`Error`].
 pub fn memory(engine: &mut dyn Engine, actor: &Actor, key: &str) -> Result<Memory, Error> {
     let actor: Cell = actor.to_string().into();
-    let sql = Sql("select hash, at, told from idempotency_key where actor = ?1 and name = ?2");
+    let sql = Sql("select sum, hash, at, told from idempotency_key where actor = ?1 and name = ?2");
     let held = one(engine, sql, &[actor.clone(), key.into()], |cells| {
         let mut c = Cells::new("idempotency_key", cells);
+        c.sum(3)?;
         Ok((c.array()?, c.at()?, serde_json::from_str(c.text()?).unwrap_or(Told::Lost)))
     })?;
     let sql = Sql("select count(*), min(at) from idempotency_key where actor = ?1");

@@ -3,23 +3,24 @@
 use crate::register::model::Section;
 use crate::store::cells::{Cells, all, json};
 use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::sum;
 use shared::checkin::State;
 use shared::id::AssetId;
 
 const PUT: Sql =
-    Sql("insert into section (asset, name, state, digest, row_count, problems, truncated, held, changed) \
-     values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+    Sql("insert into section (asset, name, state, digest, row_count, problems, truncated, held, changed, \
+     sum) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
      on conflict (asset, name) do update set state = excluded.state, digest = excluded.digest, \
      row_count = excluded.row_count, problems = excluded.problems, truncated = excluded.truncated, \
-     held = excluded.held, changed = excluded.changed");
+     held = excluded.held, changed = excluded.changed, sum = excluded.sum");
 
 /// Writes the head of a section.
 ///
 /// # Errors
 /// [`Error`].
 pub fn put(engine: &mut dyn Engine, asset: AssetId, section: &Section) -> Result<(), Error> {
-    let params = [
-        asset.into(),
+    let mut params = vec![asset.into()];
+    params.extend(sum::with([
         (&section.name).into(),
         section.state.name().into(),
         section.digest.into(),
@@ -28,7 +29,7 @@ pub fn put(engine: &mut dyn Engine, asset: AssetId, section: &Section) -> Result
         section.truncated.into(),
         section.held.into(),
         section.changed.into(),
-    ];
+    ]));
     engine.run(PUT, &params).map(|_| ())
 }
 
@@ -37,13 +38,14 @@ pub fn put(engine: &mut dyn Engine, asset: AssetId, section: &Section) -> Result
 /// # Errors
 /// [`Error`].
 pub fn of(engine: &mut dyn Engine, asset: AssetId) -> Result<Vec<Section>, Error> {
-    let sql = Sql("select name, state, digest, row_count, problems, truncated, held, changed from section \
+    let sql = Sql("select sum, name, state, digest, row_count, problems, truncated, held, changed from section \
          where asset = ?1 order by name");
     all(engine, sql, &[asset.into()], read)
 }
 
 fn read(cells: &[Cell]) -> Result<Section, Error> {
     let mut c = Cells::new("section", cells);
+    c.sum(8)?;
     Ok(Section {
         name: c.string()?,
         state: c.name(|name| match name {

@@ -6,6 +6,7 @@
 use crate::register::model::{Installed, Software};
 use crate::store::cells::{Cells, all, json, one};
 use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::sum;
 use crate::store::table::sweep::Sweep;
 use crate::store::{codec, sortkey};
 use shared::digest::{self, Digest};
@@ -13,6 +14,14 @@ use shared::fact::Item;
 use shared::id::{AgentId, AssetId};
 use shared::unit::At;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The columns of a version that its sum is of, behind it.
+macro_rules! columns {
+    () => {
+        "v.sum, v.id, v.title, v.version, v.sort_key, v.item_key, v.publisher, v.size"
+    };
+}
+pub(crate) use columns;
 
 /// Versions that are remembered at most; then all are forgotten and looked up again.
 const REMEMBERED: usize = 1_000_000;
@@ -136,19 +145,19 @@ fn insert(engine: &mut dyn Engine, item: &Item, row: Digest) -> Result<i64, Erro
     let title = title(engine, manager, name, item.text("arch").unwrap_or_default())?;
     let id = next_id(engine, Sql("select max(id) from version"))?;
     let body = Item { now: BTreeMap::new(), ..item.clone() };
-    let sql = Sql("insert into version (id, title, version, sort_key, row_digest, item_key, publisher, size, body) \
-         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
-    let params = [
+    let sql =
+        Sql("insert into version (id, title, version, sort_key, item_key, publisher, size, sum, row_digest, body) \
+         values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
+    let mut params = sum::with([
         id.into(),
         title.into(),
         version.into(),
         sortkey::of(manager, version).into(),
-        row.into(),
         (&item.key).into(),
         item.maker.as_ref().into(),
         item.size.into(),
-        json(&body)?,
-    ];
+    ]);
+    params.extend([row.into(), json(&body)?]);
     engine.run(sql, &params)?;
     Ok(id)
 }
@@ -161,8 +170,8 @@ fn title(engine: &mut dyn Engine, manager: &str, name: &str, arch: &str) -> Resu
     }
     let id = next_id(engine, Sql("select max(id) from title"))?;
     let [name, manager, arch] = key;
-    let sql = Sql("insert into title (id, manager, name, arch) values (?1, ?2, ?3, ?4)");
-    engine.run(sql, &[id.into(), manager, name, arch])?;
+    let sql = Sql("insert into title (id, name, manager, arch, sum) values (?1, ?2, ?3, ?4, ?5)");
+    engine.run(sql, &sum::with([id.into(), name, manager, arch]))?;
     Ok(id)
 }
 
@@ -171,9 +180,10 @@ fn title(engine: &mut dyn Engine, manager: &str, name: &str, arch: &str) -> Resu
 /// # Errors
 /// [`Error`].
 pub fn ids(engine: &mut dyn Engine, asset: AssetId, section: &str) -> Result<Vec<i64>, Error> {
-    let sql = Sql("select ids from install where asset = ?1 and section = ?2");
+    let sql = Sql("select sum, ids from install where asset = ?1 and section = ?2");
     let ids = one(engine, sql, &[asset.into(), section.into()], |cells| {
         let mut c = Cells::new("install", cells);
+        c.sum(1)?;
         codec::unpack(c.bytes()?).ok_or_else(|| c.damaged("the packed list of a section cannot be read"))
     })?;
     Ok(ids.unwrap_or_default())
@@ -196,9 +206,11 @@ pub fn put(
         ids.push(dictionary.number(engine, item)?);
     }
     dictionary.sweep.used(&ids);
-    let sql = Sql("insert into install (asset, section, ids) values (?1, ?2, ?3) \
-         on conflict (asset, section) do update set ids = excluded.ids");
-    engine.run(sql, &[asset.into(), section.into(), codec::pack(&mut ids).into()]).map(|_| ())
+    let sql = Sql("insert into install (asset, section, ids, sum) values (?1, ?2, ?3, ?4) \
+         on conflict (asset, section) do update set ids = excluded.ids, sum = excluded.sum");
+    let mut params = vec![asset.into(), section.into()];
+    params.extend(sum::with([codec::pack(&mut ids).into()]));
+    engine.run(sql, &params).map(|_| ())
 }
 
 /// What rules need of a section: the rows with these keys, or all of them; number and digest of the others.
@@ -250,6 +262,15 @@ fn installed(engine: &mut dyn Engine, id: i64) -> Result<(String, Installed), Er
     found.ok_or_else(|| Error::Damaged { table: "version", what: format!("number {id} is missing") })
 }
 
+/// Reads a version's digest and body; the one is the sum of the other.
+pub fn body(c: &mut Cells<'_>) -> Result<Item, Error> {
+    let (row, item) = (c.digest()?, c.json::<Item>()?);
+    match digest::row(&item) == row {
+        true => Ok(item),
+        false => Err(c.damaged(format!("the row {:?} is not what was written (its digest differs)", item.key))),
+    }
+}
+
 /// The rows of a section, whole, by key.
 ///
 /// # Errors
@@ -257,8 +278,8 @@ fn installed(engine: &mut dyn Engine, id: i64) -> Result<(String, Installed), Er
 pub fn items(engine: &mut dyn Engine, asset: AssetId, section: &str) -> Result<Vec<Item>, Error> {
     let mut items = Vec::new();
     for id in ids(engine, asset, section)? {
-        let sql = Sql("select body from version where id = ?1");
-        let mut found = all(engine, sql, &[id.into()], |cells| Cells::new("version", cells).json::<Item>())?;
+        let sql = Sql("select row_digest, body from version where id = ?1");
+        let mut found = all(engine, sql, &[id.into()], |cells| body(&mut Cells::new("version", cells)))?;
         items.append(&mut found);
     }
     items.sort_by(|a, b| a.key.cmp(&b.key));

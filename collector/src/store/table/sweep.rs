@@ -81,12 +81,13 @@ pub fn step(engine: &mut dyn Engine, dictionary: &mut Dictionary) -> Result<(), 
 }
 
 fn mark(engine: &mut dyn Engine, sweep: &mut Sweep, after: (String, String)) -> Result<Walk, Error> {
-    let sql = Sql("select asset, section, ids from install where (asset, section) > (?1, ?2) \
+    let sql = Sql("select asset, section, sum, ids from install where (asset, section) > (?1, ?2) \
          order by asset, section limit ?3");
     let (asset, section) = after;
     let lists = all(engine, sql, &[asset.into(), section.into(), LISTS.into()], |cells| {
         let mut c = Cells::new("install", cells);
         let place = (c.string()?, c.string()?);
+        c.sum(1)?;
         let ids = codec::unpack(c.bytes()?).ok_or_else(|| c.damaged("the packed list of a section cannot be read"))?;
         Ok((place, ids))
     })?;

@@ -4,12 +4,13 @@ use super::put_rev;
 use crate::register::model::{ApiToken, JoinToken};
 use crate::store::cells::{Cells, json, one};
 use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::sum;
 use shared::id::{ApiTokenId, JoinTokenId};
 
 /// The columns that [`read_join`] reads, in its order.
 macro_rules! join_columns {
     () => {
-        "j.id, j.rev, j.hash, j.created, j.creator, j.expires, j.uses, j.used, j.cidr, j.approve, j.labels, j.revoked"
+        "j.sum, j.id, j.rev, j.hash, j.created, j.creator, j.expires, j.uses, j.used, j.cidr, j.approve, j.labels, j.revoked"
     };
 }
 pub(crate) use join_columns;
@@ -17,22 +18,22 @@ pub(crate) use join_columns;
 /// The columns that [`read_api`] reads, in its order.
 macro_rules! api_columns {
     () => {
-        "p.id, p.rev, p.hash, p.name, p.scopes, p.created, p.creator, p.expires, p.cidr, p.revoked"
+        "p.sum, p.id, p.rev, p.hash, p.name, p.scopes, p.created, p.creator, p.expires, p.cidr, p.revoked"
     };
 }
 pub(crate) use api_columns;
 
 const PUT_JOIN: Sql = Sql("insert into join_token (id, rev, hash, created, creator, expires, uses, used, cidr, \
-     approve, labels, revoked) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
+     approve, labels, revoked, sum) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) \
      on conflict (id) do update set rev = excluded.rev, expires = excluded.expires, uses = excluded.uses, \
      used = excluded.used, cidr = excluded.cidr, approve = excluded.approve, labels = excluded.labels, \
-     revoked = excluded.revoked where join_token.rev = excluded.rev - 1");
+     revoked = excluded.revoked, sum = excluded.sum where join_token.rev = excluded.rev - 1");
 
 const PUT_API: Sql = Sql("insert into api_token (id, rev, hash, name, scopes, created, creator, expires, cidr, \
-     revoked) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+     revoked, sum) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
      on conflict (id) do update set rev = excluded.rev, name = excluded.name, scopes = excluded.scopes, \
-     expires = excluded.expires, cidr = excluded.cidr, revoked = excluded.revoked \
-     where api_token.rev = excluded.rev - 1");
+     expires = excluded.expires, cidr = excluded.cidr, revoked = excluded.revoked, \
+     sum = excluded.sum where api_token.rev = excluded.rev - 1");
 
 /// Writes a join token.
 ///
@@ -42,7 +43,7 @@ pub fn put_join(engine: &mut dyn Engine, token: &JoinToken) -> Result<(), Error>
     put_rev(
         engine,
         PUT_JOIN,
-        &[
+        &sum::with([
             token.id.into(),
             token.rev.into(),
             (&token.hash).into(),
@@ -55,7 +56,7 @@ pub fn put_join(engine: &mut dyn Engine, token: &JoinToken) -> Result<(), Error>
             token.approve.into(),
             json(&token.labels)?,
             token.revoked.into(),
-        ],
+        ]),
     )
 }
 
@@ -67,7 +68,7 @@ pub fn put_api(engine: &mut dyn Engine, token: &ApiToken) -> Result<(), Error> {
     put_rev(
         engine,
         PUT_API,
-        &[
+        &sum::with([
             token.id.into(),
             token.rev.into(),
             (&token.hash).into(),
@@ -78,13 +79,14 @@ pub fn put_api(engine: &mut dyn Engine, token: &ApiToken) -> Result<(), Error> {
             token.expires.into(),
             token.cidr.as_ref().into(),
             token.revoked.into(),
-        ],
+        ]),
     )
 }
 
 /// Reads a join token from [`join_columns`].
 pub fn read_join(cells: &[Cell]) -> Result<JoinToken, Error> {
     let mut c = Cells::new("join_token", cells);
+    c.sum(12)?;
     Ok(JoinToken {
         id: c.parse()?,
         rev: c.u64()?,
@@ -104,6 +106,7 @@ pub fn read_join(cells: &[Cell]) -> Result<JoinToken, Error> {
 /// Reads an API token from [`api_columns`].
 pub fn read_api(cells: &[Cell]) -> Result<ApiToken, Error> {
     let mut c = Cells::new("api_token", cells);
+    c.sum(10)?;
     Ok(ApiToken {
         id: c.parse()?,
         rev: c.u64()?,

@@ -56,10 +56,43 @@ fn an_io_error_fails_all_and_is_not_retried() {
         let (_directory, path) = place();
         let mut writer = trapped(&path, vec![(step, Error::Io("injected".into()))]);
         let (done, answers) = batch(&mut writer, vec![create(1), create(2)]);
-        assert_eq!(done, Err(Error::Io("injected".into())), "{step}");
+        assert!(matches!(&done, Err(Error::Io(what)) if what.ends_with("injected")), "{step}: {done:?}");
         assert!(answers.iter().all(|answer| matches!(answer, Err(Denied::Down(_)))), "{step}: {answers:?}");
         assert_eq!(tokens(&path), 0, "{step}");
     }
+}
+
+#[test]
+fn the_end_tells_that_the_log_could_not_be_moved() {
+    for (error, end) in [(Error::Io("injected".into()), Err(Error::Io("injected".into()))), (Error::Full, Ok(()))] {
+        let (_directory, path) = place();
+        let writer = trapped(&path, vec![("rest", error)]);
+        let (queue, jobs) = std::sync::mpsc::sync_channel(2);
+        let (work, mut answer) = job(create(1));
+        queue.send(work).and_then(|()| queue.send(Job::Stop)).expect("queued");
+        assert_eq!(writer.run(&jobs), end);
+        assert!(matches!(answer.try_recv(), Ok(Ok(Reply::Done))), "what was committed was answered");
+        assert_eq!(tokens(&path), 1);
+    }
+}
+
+#[test]
+fn the_log_is_moved_into_the_database_before_it_is_long() {
+    let (_directory, path) = place();
+    let writer = writer(fresh(&path), &path);
+    let (queue, jobs) = std::sync::mpsc::sync_channel(8);
+    let writing = std::thread::spawn(move || writer.run(&jobs));
+    let mut longest = 0;
+    for number in 0..600 {
+        let (work, answer) = job(create(number));
+        queue.send(work).expect("queued");
+        answer.blocking_recv().expect("an answer").expect("done");
+        longest = longest.max(std::fs::metadata(path.with_extension("db-wal")).map_or(0, |log| log.len()));
+    }
+    drop(queue);
+    writing.join().expect("a thread").expect("it worked");
+    assert!(longest < 17 << 20, "{longest} bytes");
+    assert!(std::fs::metadata(&path).expect("a database").len() > 100 << 10, "moved");
 }
 
 #[test]

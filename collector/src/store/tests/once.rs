@@ -77,7 +77,7 @@ async fn keys_are_bounded_for_each_actor_and_forgotten_by_and_by() {
     connection
         .execute(
             "with recursive n(i) as (select 1 union all select i + 1 from n where i < ?1) \
-             insert into idempotency_key select 'local:1000', 'key-' || i, x'00', ?2, '\"done\"' from n",
+             insert into idempotency_key select 'local:1000', 'key-' || i, x'00', ?2, '\"done\"', 0 from n",
             rusqlite::params![i64::try_from(KEYS_MAX).expect("small"), NOW.plus_secs(-KEPT_S).0],
         )
         .expect("keys of yesterday");

@@ -4,6 +4,7 @@ use super::*;
 use crate::store::backup::{self, BackupError};
 use crate::store::check;
 use crate::store::open::{Lock, OpenError};
+use crate::store::restore::restore;
 use std::fs;
 
 fn with(path: &Path, sql: &str) {
@@ -62,16 +63,22 @@ fn a_backup_is_verified_and_put_back() {
     assert_eq!(batch(&mut writer, vec![create(3)]).0, Ok(()));
     drop(writer);
     let aside = directory.path().join("muster.db.before-restore");
-    assert_eq!(backup::restore(&copy, &path, &aside).expect("restored").head, 2);
-    assert_eq!(backup::verify(&path).expect("good").head, 2);
+    assert_eq!(restore(&copy, &path, &aside, 0, NOW).expect("restored").copy.head, 2);
+    assert_eq!(backup::verify(&path).expect("good").head, 5, "two tokens ended, and that it was restored");
     assert_eq!(backup::verify(&aside).expect("kept").head, 3);
 
+    let bytes = fs::read(&copy).expect("a copy");
+    fs::write(&copy, &bytes[..bytes.len() - 4096]).expect("cut short");
+    assert!(matches!(backup::verify(&copy), Err(BackupError::Altered { .. })));
+    fs::write(&copy, bytes).expect("whole again");
+    assert!(backup::verify(&copy).expect("good").summed);
+    fs::remove_file(directory.path().join("copy.db.sha256")).expect("the sum is gone");
     with(&copy, "delete from journal_subject; delete from journal where seq = 1");
     let Err(BackupError::NotGood { finding, .. }) = backup::verify(&copy) else { panic!("a hole is found") };
     assert_eq!(finding.to_string(), "journal: 1 entries, but the last is number 2");
-    assert!(matches!(backup::restore(&copy, &path, &aside), Err(BackupError::Exists(taken)) if taken == aside));
+    assert!(matches!(restore(&copy, &path, &aside, 0, NOW), Err(BackupError::Exists(taken)) if taken == aside));
     let held = Lock::take(&path).expect("the lock");
-    assert!(matches!(backup::restore(&copy, &path, &aside), Err(BackupError::Open(OpenError::Locked { .. }))));
+    assert!(matches!(restore(&copy, &path, &aside, 0, NOW), Err(BackupError::Open(OpenError::Locked { .. }))));
     drop(held);
 }
 

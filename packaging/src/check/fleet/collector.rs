@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -22,18 +23,32 @@ const PAGE_ROWS: usize = 500;
 /// A collector that answers; killed when it is dropped.
 pub(in crate::check) struct Collector {
     child: Child,
-    agents: String,
+    agents: SocketAddr,
+    web: SocketAddr,
     socket: PathBuf,
 }
 
 impl Collector {
-    /// Starts one on what lies in `dir`, and says after how long it answered.
+    /// Starts one on what lies in `dir`, and says after how long it answered. A short interval, so that connections
+    /// stay open between check-ins, and no bound on their rate.
     pub(in crate::check) fn start(binary: &Path, dir: &Path) -> Result<(Collector, Duration)> {
+        Collector::start_with(binary, dir, "127.0.0.1", OPEN)
+    }
+
+    /// Starts one that listens at `address`, with these settings beside those of its places. It comes back to the
+    /// ports that it had in `dir` before.
+    pub(in crate::check) fn start_with(
+        binary: &Path,
+        dir: &Path,
+        address: &str,
+        settings: &str,
+    ) -> Result<(Collector, Duration)> {
         let began = Instant::now();
-        let (mut child, state, socket) = spawn(binary, dir)?;
+        let (mut child, state, socket) = spawn(binary, dir, address, settings)?;
         while began.elapsed() < START {
-            if let Some(agents) = agents_address(&state, child.id()) {
-                return Ok((Collector { child, agents, socket }, began.elapsed()));
+            if let Some((agents, web)) = addresses(&state, child.id()) {
+                fs::write(dir.join("ports"), format!("{} {}", agents.port(), web.port())).context("the ports")?;
+                return Ok((Collector { child, agents, web, socket }, began.elapsed()));
             }
             if let Some(status) = child.try_wait().context("the collector")? {
                 bail!("the collector ended instead of answering: {status}");
@@ -47,7 +62,7 @@ impl Collector {
 
     /// Starts one and kills it after this span, wherever it is then.
     pub(in crate::check) fn start_and_kill(binary: &Path, dir: &Path, after: Duration) -> Result<()> {
-        let (mut child, ..) = spawn(binary, dir)?;
+        let (mut child, ..) = spawn(binary, dir, "127.0.0.1", OPEN)?;
         crate::check::pause(after);
         child.kill().context("kill")?;
         child.wait().context("wait")?;
@@ -57,6 +72,16 @@ impl Collector {
     /// Base URL of the agents' port.
     pub(in crate::check) fn agents_url(&self) -> String {
         format!("https://{}", self.agents)
+    }
+
+    /// The agents' port.
+    pub(in crate::check) fn agents(&self) -> SocketAddr {
+        self.agents
+    }
+
+    /// The web and enroll port.
+    pub(in crate::check) fn web(&self) -> SocketAddr {
+        self.web
     }
 
     /// Its process.
@@ -123,14 +148,18 @@ impl Drop for Collector {
     }
 }
 
+/// A short interval, so that connections stay open between check-ins, and no bound on their rate.
+const OPEN: &str =
+    "agents.checkin_s = 2\nlimits.checkin_every_ms = 0\nlimits.checkins_a_second = 0\nlimits.per_address = 10000\n";
+
 /// A process that starts, its state directory and its socket.
-fn spawn(binary: &Path, dir: &Path) -> Result<(Child, PathBuf, PathBuf)> {
+fn spawn(binary: &Path, dir: &Path, address: &str, settings: &str) -> Result<(Child, PathBuf, PathBuf)> {
     let (state, socket, config) = (dir.join("state"), dir.join("admin.sock"), dir.join("muster.toml"));
-    // A short interval, so that connections stay open between check-ins, and no bound on their rate.
+    let ports = fs::read_to_string(dir.join("ports")).unwrap_or_default();
+    let (agents, web) = ports.split_once(' ').unwrap_or(("0", "0"));
     let text = format!(
-        "state_dir = {state:?}\nadmin_socket = {socket:?}\nagent_listen = \"127.0.0.1:0\"\n\
-         web_listen = \"127.0.0.1:0\"\nnames = [\"127.0.0.1\"]\nshort_times = true\n\
-         [agents]\ncheckin_s = 2\n[limits]\ncheckin_every_ms = 0\nper_address = 10000\n"
+        "state_dir = {state:?}\nadmin_socket = {socket:?}\nagent_listen = \"{address}:{agents}\"\n\
+         web_listen = \"{address}:{web}\"\nnames = [\"{address}\"]\nshort_times = true\n{settings}"
     );
     fs::write(&config, text).context("the settings")?;
     let log = File::options().create(true).append(true).open(dir.join("log")).context("the log")?;
@@ -145,9 +174,10 @@ fn spawn(binary: &Path, dir: &Path) -> Result<(Child, PathBuf, PathBuf)> {
     Ok((child, state, socket))
 }
 
-/// Where this process listens for agents; none before it does, whatever an earlier one left behind.
-fn agents_address(state: &Path, pid: u32) -> Option<String> {
+/// Where this process listens for agents and on the web; none before it does, whatever an earlier one left behind.
+fn addresses(state: &Path, pid: u32) -> Option<(SocketAddr, SocketAddr)> {
     let text = fs::read_to_string(state.join("addresses.json")).ok()?;
     let addresses: Value = serde_json::from_str(&text).ok()?;
-    (addresses["pid"].as_u64() == Some(u64::from(pid))).then(|| addresses["agents"].as_str().map(str::to_owned))?
+    let place = |name: &str| addresses[name].as_str()?.parse().ok();
+    (addresses["pid"].as_u64() == Some(u64::from(pid))).then(|| Some((place("agents")?, place("web")?)))?
 }

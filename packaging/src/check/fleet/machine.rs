@@ -1,6 +1,6 @@
 //! A machine that installs one package after the other and tells each at once, through the agent's own library.
 //!
-//! Record 1 tells all packages; record n puts package `n % PACKAGES` at version `1.n`, so that what the register
+//! Record 1 tells all packages; record n puts package `n % packages` at version `1.n`, so that what the register
 //! holds and tells says which records it took. A record that got no answer is sent again as it was.
 
 use agent::client::{Client, Floor};
@@ -18,8 +18,27 @@ use shared::software::{Package, SECTION_DPKG};
 use shared::unit::At;
 use std::path::Path;
 
-/// Packages of a machine.
-const PACKAGES: u64 = 50;
+/// What a machine has at first.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::check) struct Shape {
+    /// Packages, at least one.
+    pub(in crate::check) packages: u64,
+    /// Packages are at version `1.first` until a record changes them.
+    pub(in crate::check) first: u64,
+    /// Disks, each with a serial of its own.
+    pub(in crate::check) disks: u64,
+}
+
+impl Default for Shape {
+    /// Packages alone, fifty of them.
+    fn default() -> Shape {
+        Shape { packages: 50, first: 0, disks: 0 }
+    }
+}
+
+/// The section of disks.
+const SECTION_DISKS: &str = "disks";
+
 /// A machine and what it told.
 pub(in crate::check) struct Machine {
     agent: AgentId,
@@ -27,6 +46,7 @@ pub(in crate::check) struct Machine {
     vault: Vault,
     stream: Stream,
     evidence: Vec<Item>,
+    disks: Vec<Item>,
     versions: Vec<u64>,
     rows: Vec<Digest>,
     record: Record,
@@ -37,7 +57,7 @@ pub(in crate::check) struct Machine {
 
 impl Machine {
     /// Enrolls machine `number`; its identity lies in `dir`.
-    pub(in crate::check) async fn enroll(number: usize, join: &JoinFile, dir: &Path) -> Result<Machine> {
+    pub(in crate::check) async fn enroll(number: usize, shape: Shape, join: &JoinFile, dir: &Path) -> Result<Machine> {
         std::fs::create_dir(dir).with_context(|| dir.display().to_string())?;
         let vault = Vault::open(dir)?;
         let stored = enroll::enroll(join, &format!("machine-{number}"), &vault, None).await?;
@@ -52,7 +72,8 @@ impl Machine {
             vault,
             stream,
             evidence,
-            versions: vec![0; usize::try_from(PACKAGES)?],
+            disks: (0..shape.disks).map(|disk| a_disk(number, disk)).collect(),
+            versions: vec![shape.first; usize::try_from(shape.packages)?],
             rows: Vec::new(),
             record: Record { seq: 1, at: At(0), root: Digest::default(), sections: Vec::new(), gap: None },
             acknowledged: 0,
@@ -62,7 +83,9 @@ impl Machine {
         let items = machine.items();
         machine.rows = items.iter().map(digest::row).collect();
         let software = machine.software();
+        let disks = machine.disks.clone();
         let sections = vec![
+            part(SECTION_DISKS, digest::section_of(&disks), None, disks),
             part(SECTION_DPKG, software, None, items),
             part(SECTION, digest::section_of(&machine.evidence), None, machine.evidence.clone()),
         ];
@@ -98,7 +121,7 @@ impl Machine {
                 self.acknowledged = self.record.seq;
                 Ok(true)
             }
-            Outcome::Later(..) => Ok(false),
+            Outcome::Later(..) | Outcome::Unreachable(_) => Ok(false),
             other => bail!("record {} was answered {other:?}", self.record.seq),
         }
     }
@@ -107,9 +130,10 @@ impl Machine {
     pub(in crate::check) fn install(&mut self) {
         let base = self.software();
         let seq = self.record.seq + 1;
-        let put = package(seq % PACKAGES, seq);
-        for (number, (version, row)) in (0..PACKAGES).zip(self.versions.iter_mut().zip(&mut self.rows)) {
-            if number == seq % PACKAGES {
+        let changed = seq % self.count();
+        let put = package(changed, seq);
+        for (number, (version, row)) in (0..).zip(self.versions.iter_mut().zip(&mut self.rows)) {
+            if number == changed {
                 (*version, *row) = (seq, digest::row(&put));
             }
         }
@@ -124,12 +148,21 @@ impl Machine {
     }
 
     fn items(&self) -> Vec<Item> {
-        (0..PACKAGES).zip(&self.versions).map(|(number, version)| package(number, *version)).collect()
+        (0..).zip(&self.versions).map(|(number, version)| package(number, *version)).collect()
+    }
+
+    fn count(&self) -> u64 {
+        u64::try_from(self.versions.len()).unwrap_or(u64::MAX).max(1)
     }
 
     fn root(&self, software: Digest) -> Digest {
         let evidence = digest::section_of(&self.evidence);
-        digest::root([(SECTION_DPKG, State::Seen, software), (SECTION, State::Seen, evidence)])
+        let disks = digest::section_of(&self.disks);
+        digest::root([
+            (SECTION_DISKS, State::Seen, disks),
+            (SECTION_DPKG, State::Seen, software),
+            (SECTION, State::Seen, evidence),
+        ])
     }
 
     /// Its agent's id.
@@ -170,7 +203,12 @@ impl Machine {
 
     /// Names and versions that it has.
     pub(in crate::check) fn packages(&self) -> Vec<(String, String)> {
-        (0..PACKAGES).zip(&self.versions).map(|(number, version)| (name(number), version_of(*version))).collect()
+        (0..).zip(&self.versions).map(|(number, version)| (name(number), version_of(*version))).collect()
+    }
+
+    /// Keys of the disks that it has.
+    pub(in crate::check) fn disks(&self) -> Vec<String> {
+        self.disks.iter().map(|disk| disk.key.clone()).collect()
     }
 }
 
@@ -186,6 +224,10 @@ fn name(number: u64) -> String {
 fn package(number: u64, seq: u64) -> Item {
     let (name, version) = (name(number), version_of(seq));
     Package { manager: "dpkg", name: &name, version: &version, arch: Some("amd64"), ..Package::default() }.into()
+}
+
+fn a_disk(machine: usize, disk: u64) -> Item {
+    Item { size: Some(1 << 40), ..Item::new("disk", format!("serial-{machine}-{disk}")) }
 }
 
 /// A section as it is told: whole without a base.

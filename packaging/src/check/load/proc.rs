@@ -7,14 +7,14 @@ use std::time::Duration;
 const TICKS_PER_S: u64 = 100;
 
 /// Processor time of all its threads, to 10 ms.
-pub(super) fn cpu(pid: u32) -> Result<Duration> {
+pub(in crate::check) fn cpu(pid: u32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
     let text = std::fs::read_to_string(&path).context(path)?;
     parse_stat(&text).context("a stat line")
 }
 
 /// Resident memory now and at most, in KiB.
-pub(super) fn resident_kib(pid: u32) -> Result<(u64, u64)> {
+pub(in crate::check) fn resident_kib(pid: u32) -> Result<(u64, u64)> {
     let path = format!("/proc/{pid}/status");
     let text = std::fs::read_to_string(&path).context(path)?;
     let field = |name: &str| text.lines().find_map(|l| l.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse().ok());

@@ -8,7 +8,7 @@ use shared::fact::Item;
 use shared::unit::At;
 
 /// One record with these sections, whole, as the first or a later one of a stream.
-pub(super) fn check_in(stream: &str, seq: u64, sections: Vec<(&str, Vec<Item>)>) -> CheckIn {
+pub(in crate::check) fn check_in(stream: &str, seq: u64, sections: Vec<(&str, Vec<Item>)>) -> CheckIn {
     let parts = sections.into_iter().map(|(name, items)| part(name, digest::section_of(&items), None, items));
     let mut said = CheckIn {
         stream: digest::of_bytes(stream.as_bytes()),
@@ -23,7 +23,7 @@ pub(super) fn check_in(stream: &str, seq: u64, sections: Vec<(&str, Vec<Item>)>)
 }
 
 /// Makes all digests fit what is told. All sections must be in the last record.
-pub(super) fn seal(said: &mut CheckIn) {
+pub(in crate::check) fn seal(said: &mut CheckIn) {
     let seq = said.seq;
     for record in &mut said.records {
         record.seq = seq;
@@ -41,7 +41,7 @@ fn seal_part(part: &mut Part) {
 }
 
 /// The section of evidence.
-pub(super) fn evidence(values: &[(Kind, &str)]) -> (&'static str, Vec<Item>) {
+pub(in crate::check) fn evidence(values: &[(Kind, &str)]) -> (&'static str, Vec<Item>) {
     let items = values.iter().map(|&(kind, value)| Item::from(Evidence { kind, value: value.to_owned() }));
     (evidence::SECTION, items.collect())
 }
