@@ -5,7 +5,7 @@
 //! of a whole inventory, started only where systemd runs the machine, and only after something has changed:
 //! each start and end of a unit changes `/run/systemd/units`. What `systemctl reset-failed` does changes no
 //! file, so a quarter of an hour is the longest that an answer is kept; five minutes where that folder is missing
-//! (systemd before 232 has none).
+//! (older versions of systemd have none).
 //!
 //! Only failed units are told. Of one that is not told nothing is wrong.
 
