@@ -1,7 +1,7 @@
 //! What the agent costs, beside a peer in the same run.
 
 use crate::measure::{self, Cost};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -133,6 +133,8 @@ fn instructions(agent: &str) -> Result<bool> {
         return Ok(true);
     };
     let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    // A count is printed also of a run that broke off.
+    ensure!(out.status.success(), "valgrind or the agent failed: {}", text.trim());
     let count =
         text.lines().find_map(|line| line.split_once("Collected :")).and_then(|(_, n)| n.trim().parse::<f64>().ok());
     let count = count.with_context(|| format!("callgrind printed no count: {text}"))?;

@@ -1,20 +1,22 @@
 //! Other agents, run beside ours and asked as often as ours looks.
 
 use super::super::scene::Running;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+/// A passive check of the processors' load: magic, protocol 1, 15 bytes of key (Zabbix manual, "Header and data length").
+const LOAD: &[u8] = b"ZBXD\x01\x0f\0\0\0\0\0\0\0system.cpu.load";
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Where an agent is asked, and what.
 pub(super) struct Port {
     address: SocketAddr,
-    question: &'static str,
+    question: &'static [u8],
 }
 
 impl Port {
@@ -26,7 +28,7 @@ impl Port {
         let address = free()?;
         let mut command = Command::new("prometheus-node-exporter");
         command.arg(format!("--web.listen-address={address}"));
-        let question = "GET /metrics HTTP/1.0\r\n\r\n";
+        let question = b"GET /metrics HTTP/1.0\r\n\r\n";
         Ok((start(command)?, Port { address, question }))
     }
 
@@ -46,7 +48,7 @@ impl Port {
         std::fs::write(&file, text)?;
         let mut command = Command::new("zabbix_agentd");
         command.arg("--foreground").arg("--config").arg(file);
-        Ok((start(command)?, Port { address, question: "system.cpu.load\n" }))
+        Ok((start(command)?, Port { address, question: LOAD }))
     }
 
     /// Asks as its server would; how many bytes came.
@@ -56,15 +58,18 @@ impl Port {
     pub(super) fn ask(&self) -> Result<usize> {
         let mut stream = TcpStream::connect_timeout(&self.address, ANSWER)?;
         stream.set_read_timeout(Some(ANSWER))?;
-        stream.write_all(self.question.as_bytes())?;
+        stream.write_all(self.question)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
+        ensure!(!answer.is_empty(), "an empty answer");
         Ok(answer.len())
     }
 }
 
+/// A free port. Zabbix takes none from 32768 on, where those lie that the system would choose.
 fn free() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    let bound = (20_000..32_768).find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    Ok(bound.context("no free port")?.local_addr()?)
 }
 
 fn start(mut command: Command) -> Result<Running> {
