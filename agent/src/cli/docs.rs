@@ -60,6 +60,12 @@ fn config() -> String {
     text
 }
 
+fn man(folder: &Path) -> Result<(), Fail> {
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder))
+        .map_err(|error| Fail::new(Code::Failure, format!("{}: {error}", folder.display())))
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -81,10 +87,4 @@ mod tests {
             assert!(keys.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = "))), "{key}");
         }
     }
-}
-
-fn man(folder: &Path) -> Result<(), Fail> {
-    std::fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder))
-        .map_err(|error| Fail::new(Code::Failure, format!("{}: {error}", folder.display())))
 }

@@ -59,6 +59,12 @@ fn config() -> String {
     text
 }
 
+fn man(command: clap::Command, folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(command.disable_help_subcommand(true), folder))
+        .map_err(|e| Failure::new(Code::Failed, format!("{}: {e}", folder.display())))
+}
+
 #[cfg(test)]
 mod tests {
     use crate::config;
@@ -73,10 +79,4 @@ mod tests {
         let set = read(&uncommented.replace("HOST", "host.example"));
         assert_eq!((set.names[0].as_str(), set.limits), ("host.example", read("").limits));
     }
-}
-
-fn man(command: clap::Command, folder: &Path) -> Result<(), Failure> {
-    std::fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(command.disable_help_subcommand(true), folder))
-        .map_err(|e| Failure::new(Code::Failed, format!("{}: {e}", folder.display())))
 }

@@ -146,14 +146,3 @@ fn live(bytes: &[u8]) -> Vec<usize> {
     }
     places
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nine_of_ten_flipped_bits_are_found_and_none_is_told_as_good() {
-        let count = flip(60, 4).expect("flips");
-        assert!(count.holds(), "{count:#?}");
-    }
-}

@@ -20,7 +20,7 @@ pub(super) fn run(root: &Path, packages: &Packages) -> Result<usize> {
         return Ok(0);
     }
     let container = container::copy(root, packages)?.boot()?;
-    let steps: [(&str, fn(&Container) -> Result<String>); 3] =
+    let steps: [(&str, Step); 3] =
         [("rpm: installed", installed), ("rpm: upgraded", upgraded), ("rpm: erased", erased)];
     let mut failed = 0;
     for (name, step) in steps {
@@ -30,6 +30,9 @@ pub(super) fn run(root: &Path, packages: &Packages) -> Result<usize> {
     container.end()?;
     Ok(failed)
 }
+
+/// What is done in the container, and what is to be said of it.
+type Step = fn(&Container) -> Result<String>;
 
 /// rpm, which is the host's, on the container's root and in its namespaces.
 fn rpm(container: &Container, args: &[&str]) -> Result<String> {
