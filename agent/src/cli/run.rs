@@ -14,6 +14,7 @@ use std::path::PathBuf;
 #[command(after_help = "\
 Settings (TOML) and their defaults; a key that does not exist is refused by name:
   state_dir = \"/var/lib/muster-agent\"  # identity, records that wait, what was told
+  root_tape = \"/run/muster-agent/root.tape\"  # what root told by `muster-agent probe --tape`
   log = \"info\"                         # error, warn, info, debug; on standard error
   disabled = []                        # probes that do not run; `muster-agent probe` lists them
   # checkin_s = 300                    # whatever the collector says, 1 to 86400
