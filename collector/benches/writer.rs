@@ -293,7 +293,7 @@ fn fill(path: &Path) {
             }
             packed.push(delta as u8);
         }
-        let sum = sum::of(&[Cell::Bytes(packed.clone())]);
+        let sum = sum::of(&[id.as_str().into(), "dpkg".into(), Cell::Bytes(packed.clone())]);
         transaction
             .execute("insert into install values (?1, 'dpkg', ?2, ?3)", rusqlite::params![id, packed, sum])
             .expect("a list");

@@ -29,6 +29,7 @@ pub mod desk;
 pub mod env;
 pub mod event;
 pub mod fleet;
+pub mod hex;
 pub mod jobs;
 pub mod keyring;
 pub mod net;

@@ -100,7 +100,7 @@ pub async fn run(config: Config, passed: Passed) -> Result<(), Failure> {
 /// What hindered it.
 pub async fn start(mut config: Config, passed: Passed) -> Result<Running, Failure> {
     prepare(&config.state_dir)?;
-    let keys = config.state_dir.join("pki");
+    let keys = config.state_dir.join(pki::files::FOLDER);
     belong_together(&keys, &config.state_dir.join(DATABASE))?;
     let authority = Authority::open(&keys, clock::now()).map_err(of_pki)?;
     let certificate = tls::Certificate::new(&authority, &config.names).map_err(of_pki)?;
@@ -152,6 +152,7 @@ impl Running {
 
     /// Stops: no new connections, what was asked is answered, what is in memory is kept. Gives what failed on the way.
     pub async fn stop(mut self) -> Option<Failure> {
+        self.app.store.end_scrub();
         if tokio::time::timeout(DRAIN + DRAIN_SLACK, self.stopper.stop()).await.is_err() {
             tracing::warn!("some connections did not end in time");
         }

@@ -5,7 +5,7 @@ use super::exit::{Code, Failure};
 use super::offline::{self, LAST_BACKUP, Settings};
 use super::output::{self, Column, Format};
 use crate::clock;
-use crate::pki::files::DEPLOYMENT;
+use crate::pki::files::{DEPLOYMENT, FOLDER as PKI};
 use crate::store::backup::{self, BackupError, Verified};
 use crate::store::restore::{self, Restored};
 use clap::{Args, Subcommand};
@@ -93,8 +93,6 @@ pub fn run(backup: &Backup, format: Format) -> Result<(), Failure> {
     }
 }
 
-/// The folder of the keys in the state directory.
-const PKI: &str = "pki";
 /// How much a copy steps back behind other programs.
 const NICE: i32 = 10;
 
@@ -103,7 +101,7 @@ fn restore(format: Format, file: &Path, database: &Path) -> Result<(), Failure> 
         return Err(Failure::new(Code::NotFound, format!("{}: there is no such file", file.display())));
     }
     let keys = database.with_file_name(PKI);
-    let missing = belong(&backup::verify(file).map_err(failure)?, &keys)?;
+    let missing = belong(backup::deployment(file).map_err(failure)?, &keys)?;
     if let Some(folder) = database.parent() {
         let made = fs::DirBuilder::new().recursive(true).mode(0o750).create(folder);
         made.map_err(|error| Failure::new(Code::Database, format!("state_dir {}: {error}", folder.display())))?;
@@ -127,8 +125,8 @@ fn restore(format: Format, file: &Path, database: &Path) -> Result<(), Failure> 
 }
 
 /// Whether the keys are missing; keys of another deployment are refused.
-fn belong(copy: &Verified, keys: &Path) -> Result<bool, Failure> {
-    let Some(found) = &copy.deployment else { return Ok(false) };
+fn belong(found: Option<String>, keys: &Path) -> Result<bool, Failure> {
+    let Some(found) = found else { return Ok(false) };
     match fs::read_to_string(keys.join(DEPLOYMENT)) {
         Ok(held) if held.trim() == found => Ok(false),
         Ok(held) => {

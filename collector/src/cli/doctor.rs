@@ -99,7 +99,7 @@ fn checks(config: &Config, deep: bool, now: At) -> Checks {
     checks.push(("database", database(&path, deep)));
     checks.extend(promises::all(config, &path, now));
     checks.push(("clock", host::clock(&path, now)));
-    authority(&config.state_dir.join("pki"), now, &mut checks);
+    authority(&config.state_dir.join(files::FOLDER), now, &mut checks);
     if runs == Some(true) {
         checks.push(("agents", running::agents(&config.admin_socket)));
     }

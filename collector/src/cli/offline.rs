@@ -3,6 +3,7 @@
 use super::exit::{Code, Failure};
 use crate::config::{self, Config};
 use crate::serve::DATABASE;
+use crate::store::REVOCATIONS;
 use clap::Args;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -43,7 +44,7 @@ pub fn database(config: &Config) -> PathBuf {
 pub fn give_back(database: &Path) -> Result<(), Failure> {
     let Some(folder) = database.parent().filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
     let owner = fs::metadata(folder)?;
-    let beside = ["revocations.log", LAST_BACKUP].map(|name| database.with_file_name(name));
+    let beside = [REVOCATIONS, LAST_BACKUP].map(|name| database.with_file_name(name));
     for path in [database.to_owned(), database.with_extension("lock")].into_iter().chain(beside) {
         if path.exists() {
             std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid()))

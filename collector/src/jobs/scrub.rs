@@ -20,6 +20,7 @@ pub(super) const JOB: Job = Job {
                 Ok(done) if done.findings.is_empty() => tracing::info!("the database was read through: it is whole"),
                 // Each finding was logged.
                 Ok(_) => {}
+                Err(_) if hands.store.is_closing() => {}
                 Err(error) => return Err(error.to_string()),
             }
             Ok(())

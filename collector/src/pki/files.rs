@@ -23,6 +23,8 @@ use std::path::Path;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+/// The folder's name in the state directory.
+pub const FOLDER: &str = "pki";
 /// The authority of collectors: key and certificate.
 pub const SERVER_CA: &str = "server-ca.pem";
 /// The authority of agents: key and certificate.

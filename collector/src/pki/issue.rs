@@ -3,7 +3,7 @@
 //! Knows: fields and lifetimes. Does not know: files, TLS, who asked.
 
 use super::Error;
-use crate::secret;
+use crate::{hex, secret};
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber, SubjectPublicKeyInfo,
@@ -11,7 +11,6 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use shared::unit::At;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Certificates are valid from a little before they are made, for machines whose clock is behind.
@@ -34,11 +33,7 @@ pub struct Ca {
 impl Ca {
     /// SHA-256 of the certificate, hexadecimal: what `openssl x509 -fingerprint -sha256` shows.
     pub fn fingerprint(&self) -> String {
-        Sha256::digest(&self.der).iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a String does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex::of(&Sha256::digest(&self.der))
     }
 
     /// When the certificate ends; none where it cannot be read.

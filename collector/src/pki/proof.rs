@@ -2,6 +2,7 @@
 //! until it was checked, and bounded before it is parsed.
 
 use super::Authority;
+use crate::hex;
 use rcgen::SubjectPublicKeyInfo;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime, alg_id};
@@ -9,7 +10,6 @@ use sha2::{Digest as _, Sha256};
 use shared::id::AgentId;
 use shared::limit;
 use shared::unit::At;
-use std::fmt::Write as _;
 use std::time::Duration;
 use uuid::Uuid;
 use x509_parser::certificate::X509Certificate;
@@ -156,10 +156,5 @@ fn p256_point<'a>(key: &'a ParsedKey<'_>) -> Result<&'a [u8], Unproven> {
 }
 
 fn fingerprint(key: &ParsedKey<'_>) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in Sha256::digest(key.raw) {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    hex::of(&Sha256::digest(key.raw))
 }

@@ -130,6 +130,15 @@ pub fn verify(copy: &Path) -> Result<Verified, BackupError> {
     Ok(Verified { bytes, head, summed, deployment })
 }
 
+/// The deployment that a copy belongs to, as [`Verified::deployment`]; nothing else of it is looked at.
+///
+/// # Errors
+/// [`BackupError`].
+pub fn deployment(copy: &Path) -> Result<Option<String>, BackupError> {
+    let mut engine = open::reader(copy)?;
+    open::deployment(&mut engine).map_err(|error| BackupError::Database { path: copy.to_owned(), error })
+}
+
 /// The SHA-256 of a file.
 fn sum(path: &Path) -> Result<String, BackupError> {
     let file = |error| BackupError::File { path: path.to_owned(), error };
@@ -142,7 +151,7 @@ fn sum(path: &Path) -> Result<String, BackupError> {
             n => hash.update(&piece[..n]),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(crate::hex::of(&hash.finalize()))
 }
 
 /// Writes the sum of `content` beside `target`, under whose name it will lie.
@@ -225,6 +234,6 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// Lets the writer go first.
 #[expect(clippy::disallowed_methods, reason = "the time is the others': this thread does nothing else")]
-fn wait(time: Duration) {
+pub(super) fn wait(time: Duration) {
     std::thread::sleep(time);
 }

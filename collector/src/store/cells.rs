@@ -29,6 +29,23 @@ impl<'a> Cells<'a> {
     /// Reads the sum of the next `columns` cells and holds them against it.
     pub fn sum(&mut self, columns: usize) -> Result<(), Error> {
         let sum = self.int()?;
+        self.agree(sum, columns)
+    }
+
+    /// The same for a row that may be missing: whether it is there. One that is not is passed over.
+    pub fn opt_sum(&mut self, columns: usize) -> Result<bool, Error> {
+        if let Some(sum) = self.opt_int()? {
+            return self.agree(sum, columns).map(|()| true);
+        }
+        for _ in 0..columns {
+            if *self.next()? != Cell::Null {
+                return Err(self.damaged("a sum is missing"));
+            }
+        }
+        Ok(false)
+    }
+
+    fn agree(&self, sum: i64, columns: usize) -> Result<(), Error> {
         let row = self.cells.as_slice().get(..columns).ok_or_else(|| self.damaged("a column is missing"))?;
         if sum::of(row) == sum {
             return Ok(());

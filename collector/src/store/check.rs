@@ -78,18 +78,22 @@ fn stable<T>(engine: &mut Sqlite, part: impl FnOnce(&mut Sqlite) -> Result<T, Er
     done
 }
 
-/// Checks a database that is in use, slowly: its own connection rests as long as it works.
+/// Checks a database that is in use, slowly: its own connection rests as long as it works. Ends early once `stop`
+/// says so.
 ///
 /// # Errors
-/// As [`file`].
-pub fn scrub(path: &std::path::Path) -> Result<Vec<Finding>, super::OpenError> {
+/// As [`file`]; also where it ended early.
+pub fn scrub(
+    path: &std::path::Path,
+    mut stop: impl FnMut() -> bool + Send + 'static,
+) -> Result<Vec<Finding>, super::OpenError> {
     let mut engine = super::open::reader(path)?;
     let other = |error| super::OpenError::Other { path: path.to_owned(), error };
     let mut since = Instant::now();
     let rest = move || {
-        pause(since.elapsed().min(REST_MAX));
+        super::backup::wait(since.elapsed().min(REST_MAX));
         since = Instant::now();
-        false
+        stop()
     };
     engine.end_when(rest).map_err(other)?;
     check(&mut engine).map_err(other)
@@ -97,11 +101,6 @@ pub fn scrub(path: &std::path::Path) -> Result<Vec<Finding>, super::OpenError> {
 
 /// The longest rest between two pieces of work.
 const REST_MAX: Duration = Duration::from_millis(50);
-
-#[expect(clippy::disallowed_methods, reason = "the time is the others': this thread does nothing else")]
-fn pause(time: Duration) {
-    std::thread::sleep(time);
-}
 
 /// A first look at the pages, without their indexes: what is wrong, if anything is.
 ///

@@ -18,6 +18,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+/// The file's name.
+pub const FILE: &str = "revocations.log";
 /// A line has about 90 bytes: room for a million.
 const BYTES_MAX: u64 = 96 * 1024 * 1024;
 
@@ -60,7 +62,7 @@ impl Revoked {
 }
 
 fn check(said: &str) -> String {
-    Sha256::digest(said.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(said.as_bytes()).first_chunk::<8>().map_or_else(String::new, |start| crate::hex::of(start))
 }
 
 /// The file, and what it holds.
@@ -76,7 +78,7 @@ impl Ledger {
     /// # Errors
     /// Those of reading it; one that is far too large is refused.
     pub fn beside(database: &Path) -> std::io::Result<Ledger> {
-        let path = database.with_file_name("revocations.log");
+        let path = database.with_file_name(FILE);
         let mut bytes = Vec::new();
         match File::open(&path) {
             Ok(file) => file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map(drop)?,

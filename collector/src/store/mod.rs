@@ -43,12 +43,13 @@ use crate::event::Actor;
 use crate::work::{Policy, Refusal, Reply, Row, Work};
 use down::Down;
 use engine::Engine;
+pub use ledger::FILE as REVOCATIONS;
 pub use open::OpenError;
 use readers::Readers;
 use shared::id::AgentId;
 use shared::unit::At;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -78,6 +79,8 @@ struct Inner {
     path: PathBuf,
     /// The first thing that a scrub found, until the next start.
     damaged: OnceLock<String>,
+    /// The store is being closed: who reads for long is to end.
+    closing: Arc<AtomicBool>,
 }
 
 /// What a store is opened with.
@@ -249,7 +252,19 @@ impl Store {
         let thread = thread.map_err(|error| OpenError::io(&path, &error))?;
         let readers = Readers::new(path.clone(), Arc::clone(&down));
         let thread = Mutex::new(Some(thread));
-        Ok(Store { inner: Arc::new(Inner { queue, gauge, head, readers, thread, down, path, damaged }) })
+        Ok(Store {
+            inner: Arc::new(Inner {
+                queue,
+                gauge,
+                head,
+                readers,
+                thread,
+                down,
+                path,
+                damaged,
+                closing: Arc::default(),
+            }),
+        })
     }
 
     /// Queues a work and waits until it is decided and durable.
@@ -329,14 +344,30 @@ impl Store {
     /// # Errors
     /// [`OpenError`] where it could not be read to its end.
     pub async fn scrub(&self, now: At) -> Result<scrub::Scrubbed, OpenError> {
-        let path = self.inner.path.clone();
-        let done = tokio::task::spawn_blocking(move || scrub::scrub(&path, now)).await;
-        let scrubbed = done.unwrap_or_else(|error| {
-            let error = engine::Error::Engine(format!("a scrub did not end: {error}"));
-            Err(OpenError::Other { path: self.inner.path.clone(), error })
-        })?;
+        if self.is_closing() {
+            return Err(self.unscrubbed("the store is being closed"));
+        }
+        let (path, closing) = (self.inner.path.clone(), Arc::clone(&self.inner.closing));
+        let stop = move || closing.load(Ordering::Relaxed);
+        let done = tokio::task::spawn_blocking(move || scrub::scrub(&path, now, stop)).await;
+        let scrubbed = done.unwrap_or_else(|error| Err(self.unscrubbed(&error.to_string())))?;
         scrubbed.findings.iter().for_each(|what| found(&self.inner.damaged, what));
         Ok(scrubbed)
+    }
+
+    fn unscrubbed(&self, why: &str) -> OpenError {
+        let error = engine::Error::Engine(format!("a scrub did not end: {why}"));
+        OpenError::Other { path: self.inner.path.clone(), error }
+    }
+
+    /// The store is about to be closed: a scrub ends now, and none begins.
+    pub fn end_scrub(&self) {
+        self.inner.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was told to.
+    pub fn is_closing(&self) -> bool {
+        self.inner.closing.load(Ordering::Relaxed)
     }
 
     /// How the last scrub came out.
@@ -351,6 +382,7 @@ impl Store {
 
     /// Does what is queued, then stops the writer and closes the database.
     pub async fn close(&self) {
+        self.end_scrub();
         // A writer that is gone already, or a queue that stays full, is not worth more than the wait below.
         let queue = self.inner.queue.clone();
         let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();

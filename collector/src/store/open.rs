@@ -223,7 +223,7 @@ pub(super) fn ledger(engine: &mut Sqlite, path: &Path, now: At) -> Result<Ledger
         Err(error) if error.kind() == ErrorKind::StorageFull => Ok(ledger),
         added => added.map(|()| ledger),
     });
-    opened.map_err(|error| OpenError::Io { path: path.with_file_name("revocations.log"), what: error.to_string() })
+    opened.map_err(|error| OpenError::Io { path: path.with_file_name(ledger::FILE), what: error.to_string() })
 }
 
 /// The file that asks the next start to look at every page, of however large a database.

@@ -50,7 +50,7 @@ pub fn restore(copy_from: &Path, database: &Path, aside: &Path, uid: u32, now: A
     }
     let verified = verify(copy_from)?;
     let mut ledger = Ledger::beside(database)
-        .map_err(|error| BackupError::File { path: database.with_file_name("revocations.log"), error })?;
+        .map_err(|error| BackupError::File { path: database.with_file_name(ledger::FILE), error })?;
     // The database that goes may know more than the ledger, or may be unreadable: that is why it goes.
     if let Ok(mut engine) = open::reader(database)
         && let Ok(known) = ledger::known(&mut engine)

@@ -96,5 +96,5 @@ fn step(engine: &mut dyn Engine, number: u32, name: &str, text: &'static str, no
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::hex::of(&Sha256::digest(text.as_bytes()))
 }

@@ -57,12 +57,12 @@ fn tell(found: Result<Vec<check::Finding>, OpenError>, now: At) -> Result<Scrubb
     Ok(Scrubbed { at: now, findings })
 }
 
-/// The same beside a collector that works, at half pace; keeps how it came out.
+/// The same beside a collector that works, at half pace, until `stop` says so; keeps how it came out.
 ///
 /// # Errors
-/// [`OpenError`].
-pub fn scrub(database: &Path, now: At) -> Result<Scrubbed, OpenError> {
-    let scrubbed = tell(check::scrub(database), now)?;
+/// [`OpenError`]; also where it was stopped.
+pub fn scrub(database: &Path, now: At, stop: impl FnMut() -> bool + Send + 'static) -> Result<Scrubbed, OpenError> {
+    let scrubbed = tell(check::scrub(database, stop), now)?;
     keep(database, &scrubbed)?;
     Ok(scrubbed)
 }

@@ -6,7 +6,7 @@
 //!
 //! What has no sum of its own: the dictionary's `body` (its digest is its sum), and the small tables that are keys
 //! only (`evidence`, `address`, `journal_subject`): these lie in an index once more, and SQLite's own check compares
-//! the two; `seen`, which the next beats write anew.
+//! the two.
 
 use super::engine::Cell;
 

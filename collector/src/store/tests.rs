@@ -95,6 +95,20 @@ fn create(number: u128) -> Work {
     Work::Act { actor: KIM, act: Act::CreateJoinToken { token: Box::new(join_token(number)) } }
 }
 
+/// A machine that joins with token 1 and this key.
+fn enroll(key: &str) -> Work {
+    let token = join_token(1);
+    let act = Act::Enroll {
+        token: token.id,
+        hash: token.hash,
+        fingerprint: key.into(),
+        name: format!("host {key}"),
+        version: "0.1.0".into(),
+        source: "192.0.2.1".parse().expect("an address"),
+    };
+    Work::Act { actor: Actor::Join(token.id), act }
+}
+
 fn package(name: &str, version: &str) -> Item {
     Package {
         manager: "dpkg",

@@ -13,6 +13,7 @@ type Read = fn(&[Cell]) -> Result<(), Error>;
 /// Every table with sums but those of sections' heads and of software, which are read with their sections.
 const TABLES: &[(Sql, Read)] = &[
     (Sql(concat!("select ", agent::columns!(), " from agent a")), |c| agent::read(c).map(drop)),
+    (Sql("select sum, agent, at from seen"), |c| summed("seen", c, 2)),
     (Sql("select sum, agent, stream, at, record from held"), |c| summed("held", c, 4)),
     (Sql("select sum, hash, at, told from idempotency_key"), |c| summed("idempotency_key", c, 3)),
     (Sql(concat!("select ", asset::columns!(), " from asset s")), |c| asset::read(c).map(drop)),
@@ -32,7 +33,7 @@ const TABLES: &[(Sql, Read)] = &[
         )),
         version,
     ),
-    (Sql("select sum, ids from install"), packed),
+    (Sql(concat!("select ", software::install_columns!(), " from install k")), packed),
     (Sql(concat!("select ", journal::columns!(), ", e.kind from journal e")), journal::check),
 ];
 
@@ -42,8 +43,9 @@ fn summed(table: &'static str, cells: &[Cell], columns: usize) -> Result<(), Err
 
 fn packed(cells: &[Cell]) -> Result<(), Error> {
     let mut c = Cells::new("install", cells);
-    c.sum(1)?;
-    codec::unpack(c.bytes()?).map(drop).ok_or_else(|| c.damaged("the packed list of a section cannot be read"))
+    codec::unpack(software::packed(&mut c)?)
+        .map(drop)
+        .ok_or_else(|| c.damaged("the packed list of a section cannot be read"))
 }
 
 /// What a version's columns say, its body says too.

@@ -4,6 +4,7 @@ use super::Source;
 use crate::register::model::{Asset, Candidate};
 use crate::store::cells::{Cells, all, one};
 use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::table::agent::read_seen;
 use crate::store::table::{agent, asset};
 use crate::work::{Known, Needs};
 use shared::id::{AgentId, AssetId};
@@ -84,5 +85,8 @@ fn heard(source: &mut Source<'_>, id: AgentId) -> Result<Option<At>, Error> {
 }
 
 fn seen(engine: &mut dyn Engine, id: AgentId) -> Result<Option<At>, Error> {
-    one(engine, Sql("select at from seen where agent = ?1"), &[id.into()], |cells| Cells::new("seen", cells).at())
+    one(engine, Sql("select sum, agent, at from seen where agent = ?1"), &[id.into()], |cells| {
+        read_seen(&mut Cells::new("seen", cells))
+    })
+    .map(Option::flatten)
 }

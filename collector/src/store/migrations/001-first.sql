@@ -128,7 +128,8 @@ create unique index agent_first_key on agent (token, first_key);
 
 create table seen (
     agent TEXT not null primary key,
-    at BIGINT not null
+    at BIGINT not null,
+    sum BIGINT not null
 ) /* clustered */;
 
 create table held (

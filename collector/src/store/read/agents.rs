@@ -5,13 +5,13 @@ use crate::register::model::Agent;
 use crate::store::cells::{Cells, all, one, select};
 use crate::store::engine::{Cell, Engine, Error, Sql};
 use crate::store::page::{Page, Rows};
-use crate::store::table::agent::{columns, read_from};
+use crate::store::table::agent::{columns, read_from, read_seen, seen_columns};
 use shared::id::AgentId;
 use shared::unit::At;
 
 macro_rules! first {
     () => {
-        concat!("select ", columns!(), ", n.at from agent a left join seen n on n.agent = a.id where ")
+        concat!("select ", columns!(), ", ", seen_columns!(), " from agent a left join seen n on n.agent = a.id where ")
     };
 }
 macro_rules! speaks {
@@ -50,7 +50,9 @@ pub fn list(engine: &mut dyn Engine, filter_by: &Filter, page: &Page) -> Result<
     let mut query = Query::new(concat!(
         "select ",
         columns!(),
-        ", n.at from agent a left join seen n on n.agent = a.id where a.rev > 0"
+        ", ",
+        seen_columns!(),
+        " from agent a left join seen n on n.agent = a.id where a.rev > 0"
     ));
     any_of(&mut query, &filter_by.states, " and a.state in (");
     filter(&mut query, filter_by.name.as_ref(), " and a.name = ?");
@@ -67,8 +69,13 @@ pub fn list(engine: &mut dyn Engine, filter_by: &Filter, page: &Page) -> Result<
 /// # Errors
 /// [`Error`].
 pub fn fleet(engine: &mut dyn Engine) -> Result<Vec<Heard>, Error> {
-    let sql =
-        Sql(concat!("select ", columns!(), ", n.at from agent a left join seen n on n.agent = a.id order by a.id"));
+    let sql = Sql(concat!(
+        "select ",
+        columns!(),
+        ", ",
+        seen_columns!(),
+        " from agent a left join seen n on n.agent = a.id order by a.id"
+    ));
     all(engine, sql, &[], read)
 }
 
@@ -77,8 +84,13 @@ pub fn fleet(engine: &mut dyn Engine) -> Result<Vec<Heard>, Error> {
 /// # Errors
 /// [`Error`].
 pub fn by_id(engine: &mut dyn Engine, id: AgentId) -> Result<Option<Heard>, Error> {
-    let sql =
-        Sql(concat!("select ", columns!(), ", n.at from agent a left join seen n on n.agent = a.id where a.id = ?1"));
+    let sql = Sql(concat!(
+        "select ",
+        columns!(),
+        ", ",
+        seen_columns!(),
+        " from agent a left join seen n on n.agent = a.id where a.id = ?1"
+    ));
     one(engine, sql, &[id.into()], read)
 }
 
@@ -126,7 +138,7 @@ pub fn standing(engine: &mut dyn Engine, revision: u16, now: At, most: u32) -> R
 
 fn read(cells: &[Cell]) -> Result<Heard, Error> {
     let mut c = Cells::new("agent", cells);
-    Ok((read_from(&mut c)?, c.opt_at()?))
+    Ok((read_from(&mut c)?, read_seen(&mut c)?))
 }
 
 /// What is held back for a quarantined agent: records as JSON, the latest first.

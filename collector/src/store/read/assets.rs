@@ -7,7 +7,9 @@ use crate::store::cells::{Cells, one};
 use crate::store::codec;
 use crate::store::engine::{Cell, Engine, Error, Next, Sql};
 use crate::store::page::{Page, Rows};
+use crate::store::table::agent::{read_seen, seen_columns};
 use crate::store::table::asset::{columns, read_from};
+use crate::store::table::software::{install_columns, packed};
 use crate::store::table::{asset as table, item, section};
 use shared::checkin::Goodbye;
 use shared::fact::Item;
@@ -91,7 +93,7 @@ pub enum Sort {
 /// [`Error`].
 pub fn list(engine: &mut dyn Engine, filter: &AssetFilter, sort: Sort, page: &Page) -> Result<Rows<AssetRow>, Error> {
     let Some(software) = &filter.software else {
-        let mut query = Query::new(concat!("select ", columns!(), ", n.at, a.goodbye "));
+        let mut query = Query::new(concat!("select ", columns!(), ", ", seen_columns!(), ", a.goodbye "));
         conditions(&mut query, filter);
         order(&mut query, sort, page)?;
         query.push(" limit ?", [page.bound()]);
@@ -102,14 +104,14 @@ pub fn list(engine: &mut dyn Engine, filter: &AssetFilter, sort: Sort, page: &Pa
     let mut ids = Vec::new();
     if !wanted.is_empty() {
         // Packed lists are looked into here, in the order of the page, until it is full.
-        let mut query = Query::new("select s.id, k.sum, k.ids ");
+        let mut query = Query::new(concat!("select s.id, ", install_columns!(), " "));
         conditions(&mut query, filter);
         order(&mut query, sort, page)?;
         engine.select(&query, &mut |cells| {
             let mut c = Cells::new("install", cells);
             let id = c.text()?;
-            c.sum(1)?;
-            if ids.last().is_none_or(|last| last != id) && codec::holds_any(c.bytes()?, &wanted) {
+            let held = packed(&mut c)?;
+            if ids.last().is_none_or(|last| last != id) && codec::holds_any(held, &wanted) {
                 ids.push(id.to_owned());
             }
             Ok(if ids.len() > page.rows() { Next::Enough } else { Next::More })
@@ -131,17 +133,18 @@ pub fn count(engine: &mut dyn Engine, filter: &AssetFilter) -> Result<u64, Error
         Some(software) => versions(engine, software)?,
         None => Vec::new(),
     };
-    let mut query = Query::new(if filter.software.is_some() { "select s.id, k.sum, k.ids " } else { "select s.id " });
+    let mut query = Query::new(match filter.software {
+        Some(_) => concat!("select s.id, ", install_columns!(), " "),
+        None => "select s.id ",
+    });
     conditions(&mut query, filter);
     query.push(" order by s.id", []);
     let (mut count, mut before) = (0, String::new());
     engine.select(&query, &mut |cells| {
         let mut c = Cells::new("install", cells);
         let id = c.text()?;
-        if filter.software.is_some() {
-            c.sum(1)?;
-        }
-        if before != id && (filter.software.is_none() || codec::holds_any(c.bytes()?, &wanted)) {
+        let held = filter.software.is_some().then(|| packed(&mut c)).transpose()?;
+        if before != id && held.is_none_or(|held| codec::holds_any(held, &wanted)) {
             count += 1;
             id.clone_into(&mut before);
         }
@@ -226,7 +229,9 @@ fn key(row: &AssetRow, sort: Sort) -> Vec<Cell> {
 const BY_ID: Sql = Sql(concat!(
     "select ",
     columns!(),
-    ", n.at, a.goodbye from asset s left join agent a on a.id = s.agent left join seen n on n.agent = s.agent \
+    ", ",
+    seen_columns!(),
+    ", a.goodbye from asset s left join agent a on a.id = s.agent left join seen n on n.agent = s.agent \
      where s.id = ?1"
 ));
 
@@ -234,7 +239,7 @@ fn read(cells: &[Cell]) -> Result<AssetRow, Error> {
     let mut c = Cells::new("asset", cells);
     Ok(AssetRow {
         asset: read_from(&mut c)?,
-        heard: c.opt_at()?,
+        heard: read_seen(&mut c)?,
         goodbye: crate::store::table::agent::read_goodbye(&mut c)?,
     })
 }

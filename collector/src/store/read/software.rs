@@ -4,7 +4,7 @@ use super::{Query, Text, filter, text_filter};
 use crate::store::cells::{Cells, all, select};
 use crate::store::engine::{Cell, Engine, Error, Next, Sql};
 use crate::store::page::{Page, Rows};
-use crate::store::table::software::{self as table, columns};
+use crate::store::table::software::{self as table, columns, install_columns};
 use crate::store::{codec, sortkey};
 use shared::fact::Item;
 use shared::id::AssetId;
@@ -166,11 +166,10 @@ fn fill(engine: &mut dyn Engine, titles: &mut [Title]) -> Result<(), Error> {
     }
     // Both are in the order of numbers: one pass over each list, no look-up.
     numbers.sort_unstable();
-    engine.query(Sql("select sum, ids from install"), &[], &mut |cells| {
+    engine.query(Sql(concat!("select ", install_columns!(), " from install k")), &[], &mut |cells| {
         let mut c = Cells::new("install", cells);
-        c.sum(1)?;
         let mut wanted = numbers.as_slice();
-        codec::walk(c.bytes()?, |id| {
+        codec::walk(table::packed(&mut c)?, |id| {
             while let [(number, (title, version)), rest @ ..] = wanted
                 && *number <= id
             {

@@ -22,6 +22,14 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
+/// The columns that [`read_seen`] reads, in its order.
+macro_rules! seen_columns {
+    () => {
+        "n.sum, n.agent, n.at"
+    };
+}
+pub(crate) use seen_columns;
+
 const PUT: Sql = Sql("insert into agent (id, rev, state, reason, name, version, token, labels, source, enrolled, \
      first_key, current_generation, current_fingerprint, current_expires, next_generation, next_fingerprint, \
      next_expires, roots, recoveries, asset, stream, seq, record, root, goodbye, sum) \
@@ -152,9 +160,18 @@ fn goodbye_name(goodbye: Goodbye) -> &'static str {
 /// # Errors
 /// [`Error`].
 pub fn put_seen(engine: &mut dyn Engine, agent: AgentId, at: At) -> Result<(), Error> {
-    let sql = Sql("insert into seen (agent, at) values (?1, ?2) \
-         on conflict (agent) do update set at = excluded.at where seen.at < excluded.at");
-    engine.run(sql, &[agent.into(), at.into()]).map(|_| ())
+    let sql = Sql("insert into seen (agent, at, sum) values (?1, ?2, ?3) \
+         on conflict (agent) do update set at = excluded.at, sum = excluded.sum where seen.at < excluded.at");
+    engine.run(sql, &sum::with([agent.into(), at.into()])).map(|_| ())
+}
+
+/// Reads when an agent was last heard from [`seen_columns`]; none where it never was.
+pub fn read_seen(c: &mut Cells<'_>) -> Result<Option<At>, Error> {
+    if !c.opt_sum(2)? {
+        return Ok(None);
+    }
+    c.text()?;
+    c.opt_at()
 }
 
 /// Keeps the latest record of a quarantined agent's stream, and of its latest streams only.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// The columns that [`read`] reads, in its order.
 macro_rules! columns {
     () => {
-        "i.sum, i.kind, i.item_key, i.label, i.maker, i.model, i.serial, i.size, i.attrs, i.volatile"
+        "i.sum, i.asset, i.section, i.kind, i.item_key, i.label, i.maker, i.model, i.serial, i.size, i.attrs, i.volatile"
     };
 }
 pub(crate) use columns;
@@ -46,8 +46,9 @@ pub fn put(
         delete(engine, asset, section, key)?;
     }
     for item in put {
-        let mut params = vec![asset.into(), section.into()];
-        params.extend(sum::with([
+        let params = sum::with([
+            asset.into(),
+            section.into(),
             item.kind.as_ref().into(),
             (&item.key).into(),
             item.label.as_ref().into(),
@@ -57,7 +58,7 @@ pub fn put(
             item.size.into(),
             json(&item.attrs)?,
             json(&item.now)?,
-        ]));
+        ]);
         engine.run(PUT, &params)?;
     }
     Ok(())
@@ -75,7 +76,8 @@ pub fn read(cells: &[Cell]) -> Result<Item, Error> {
 
 /// Reads an item where its columns are the next of a longer row.
 pub fn read_from(c: &mut Cells<'_>) -> Result<Item, Error> {
-    c.sum(9)?;
+    c.sum(11)?;
+    let (_asset, _section) = (c.text()?, c.text()?);
     Ok(Item {
         kind: c.string()?.into(),
         key: c.string()?,

@@ -19,8 +19,8 @@ const PUT: Sql =
 /// # Errors
 /// [`Error`].
 pub fn put(engine: &mut dyn Engine, asset: AssetId, section: &Section) -> Result<(), Error> {
-    let mut params = vec![asset.into()];
-    params.extend(sum::with([
+    let params = sum::with([
+        asset.into(),
         (&section.name).into(),
         section.state.name().into(),
         section.digest.into(),
@@ -29,7 +29,7 @@ pub fn put(engine: &mut dyn Engine, asset: AssetId, section: &Section) -> Result
         section.truncated.into(),
         section.held.into(),
         section.changed.into(),
-    ]));
+    ]);
     engine.run(PUT, &params).map(|_| ())
 }
 
@@ -38,14 +38,16 @@ pub fn put(engine: &mut dyn Engine, asset: AssetId, section: &Section) -> Result
 /// # Errors
 /// [`Error`].
 pub fn of(engine: &mut dyn Engine, asset: AssetId) -> Result<Vec<Section>, Error> {
-    let sql = Sql("select sum, name, state, digest, row_count, problems, truncated, held, changed from section \
+    let sql =
+        Sql("select sum, asset, name, state, digest, row_count, problems, truncated, held, changed from section \
          where asset = ?1 order by name");
     all(engine, sql, &[asset.into()], read)
 }
 
 fn read(cells: &[Cell]) -> Result<Section, Error> {
     let mut c = Cells::new("section", cells);
-    c.sum(8)?;
+    c.sum(9)?;
+    c.text()?;
     Ok(Section {
         name: c.string()?,
         state: c.name(|name| match name {

@@ -23,6 +23,21 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
+/// The columns that [`packed`] reads, in its order.
+macro_rules! install_columns {
+    () => {
+        "k.sum, k.asset, k.section, k.ids"
+    };
+}
+pub(crate) use install_columns;
+
+/// Reads the packed list of a section from [`install_columns`].
+pub fn packed<'a>(c: &mut Cells<'a>) -> Result<&'a [u8], Error> {
+    c.sum(3)?;
+    let (_asset, _section) = (c.text()?, c.text()?);
+    c.bytes()
+}
+
 /// Versions that are remembered at most; then all are forgotten and looked up again.
 const REMEMBERED: usize = 1_000_000;
 
@@ -180,11 +195,10 @@ fn title(engine: &mut dyn Engine, manager: &str, name: &str, arch: &str) -> Resu
 /// # Errors
 /// [`Error`].
 pub fn ids(engine: &mut dyn Engine, asset: AssetId, section: &str) -> Result<Vec<i64>, Error> {
-    let sql = Sql("select sum, ids from install where asset = ?1 and section = ?2");
+    let sql = Sql(concat!("select ", install_columns!(), " from install k where k.asset = ?1 and k.section = ?2"));
     let ids = one(engine, sql, &[asset.into(), section.into()], |cells| {
         let mut c = Cells::new("install", cells);
-        c.sum(1)?;
-        codec::unpack(c.bytes()?).ok_or_else(|| c.damaged("the packed list of a section cannot be read"))
+        codec::unpack(packed(&mut c)?).ok_or_else(|| c.damaged("the packed list of a section cannot be read"))
     })?;
     Ok(ids.unwrap_or_default())
 }
@@ -208,8 +222,7 @@ pub fn put(
     dictionary.sweep.used(&ids);
     let sql = Sql("insert into install (asset, section, ids, sum) values (?1, ?2, ?3, ?4) \
          on conflict (asset, section) do update set ids = excluded.ids, sum = excluded.sum");
-    let mut params = vec![asset.into(), section.into()];
-    params.extend(sum::with([codec::pack(&mut ids).into()]));
+    let params = sum::with([asset.into(), section.into(), codec::pack(&mut ids).into()]);
     engine.run(sql, &params).map(|_| ())
 }
 

@@ -9,7 +9,7 @@
 //! lie in the database (a generation per version, set in the transaction that writes a list), or one of them must
 //! sweep under a lock that the others take when they write lists.
 
-use super::software::Dictionary;
+use super::software::{Dictionary, install_columns, packed};
 use crate::store::cells::{Cells, all, one};
 use crate::store::codec;
 use crate::store::engine::{Engine, Error, Sql};
@@ -81,14 +81,17 @@ pub fn step(engine: &mut dyn Engine, dictionary: &mut Dictionary) -> Result<(), 
 }
 
 fn mark(engine: &mut dyn Engine, sweep: &mut Sweep, after: (String, String)) -> Result<Walk, Error> {
-    let sql = Sql("select asset, section, sum, ids from install where (asset, section) > (?1, ?2) \
-         order by asset, section limit ?3");
+    let sql = Sql(concat!(
+        "select k.asset, k.section, ",
+        install_columns!(),
+        " from install k where (k.asset, k.section) > (?1, ?2) order by k.asset, k.section limit ?3"
+    ));
     let (asset, section) = after;
     let lists = all(engine, sql, &[asset.into(), section.into(), LISTS.into()], |cells| {
         let mut c = Cells::new("install", cells);
         let place = (c.string()?, c.string()?);
-        c.sum(1)?;
-        let ids = codec::unpack(c.bytes()?).ok_or_else(|| c.damaged("the packed list of a section cannot be read"))?;
+        let ids =
+            codec::unpack(packed(&mut c)?).ok_or_else(|| c.damaged("the packed list of a section cannot be read"))?;
         Ok((place, ids))
     })?;
     for (_, ids) in &lists {

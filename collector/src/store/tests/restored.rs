@@ -11,19 +11,6 @@ use shared::id::{AgentId, ApiTokenId};
 
 const API: ApiTokenId = ApiTokenId(Uuid::from_u128(77));
 
-fn enroll(key: &str) -> Work {
-    let token = join_token(1);
-    let act = Act::Enroll {
-        token: token.id,
-        hash: token.hash,
-        fingerprint: key.into(),
-        name: format!("host {key}"),
-        version: "0.1.0".into(),
-        source: "192.0.2.1".parse().expect("an address"),
-    };
-    Work::Act { actor: Actor::Join(token.id), act }
-}
-
 fn enrolled(writer: &mut Writer<Sqlite>, key: &str) -> AgentId {
     let (done, answers) = batch(writer, vec![enroll(key)]);
     let ([Ok(Reply::Granted { agent, .. })], Ok(())) = (&answers[..], done) else { panic!("granted: {answers:?}") };

@@ -8,21 +8,8 @@ fn open_store(path: &Path) -> Store {
     Store::open(Options::new(path, || NOW).floor_bytes(0)).expect("a store")
 }
 
-fn enroll() -> Work {
-    let token = join_token(1);
-    let act = Act::Enroll {
-        token: token.id,
-        hash: token.hash,
-        fingerprint: "key".into(),
-        name: "host".into(),
-        version: "0.1.0".into(),
-        source: "192.0.2.1".parse().expect("an address"),
-    };
-    Work::Act { actor: Actor::Join(token.id), act }
-}
-
 async fn turned_away(store: &Store, what: &str) {
-    let denied = store.submit(enroll()).await;
+    let denied = store.submit(enroll("key")).await;
     assert!(matches!(&denied, Err(Denied::ReadOnly(why)) if why == what), "{denied:?}");
     store.submit(Work::Tick).await.expect("what people and time do goes on");
 }
@@ -32,7 +19,7 @@ async fn machines_are_turned_away_with_the_reason_until_a_backup_is_restored() {
     let (directory, path) = place();
     let store = open_store(&path);
     store.submit(create(1)).await.expect("a token");
-    store.submit(enroll()).await.expect("enrolled");
+    store.submit(enroll("key")).await.expect("enrolled");
     assert_eq!(store.scrub(NOW).await.expect("read through").findings, [""; 0]);
     let copy = directory.path().join("copy.db");
     backup::create(&path, &copy).expect("a copy");
@@ -54,7 +41,10 @@ async fn machines_are_turned_away_with_the_reason_until_a_backup_is_restored() {
     restore(&copy, &path, &directory.path().join("aside.db"), 0, NOW).expect("restored");
     assert_eq!(scrub::last(&path), None);
     let store = open_store(&path);
-    let denied = store.submit(enroll()).await;
+    store.end_scrub();
+    assert!(store.scrub(NOW).await.is_err(), "one that is to end does not go on to its end");
+    assert_eq!(scrub::last(&path), None);
+    let denied = store.submit(enroll("key")).await;
     assert!(matches!(denied, Err(Denied::Refused(_))), "the token is dead, but machines are heard: {denied:?}");
     store.close().await;
 }

@@ -24,16 +24,7 @@ impl Play {
         let clock = Arc::new(AtomicI64::new(NOW.0));
         let told = clock.clone();
         writer.outside.clock = Arc::new(move || At(told.load(Ordering::SeqCst)));
-        let token = join_token(1);
-        let act = Act::Enroll {
-            token: token.id,
-            hash: token.hash,
-            fingerprint: "key".into(),
-            name: "host".into(),
-            version: "0.1.0".into(),
-            source: "192.0.2.1".parse().expect("an address"),
-        };
-        let works = vec![create(1), Work::Act { actor: Actor::Join(token.id), act }];
+        let works = vec![create(1), enroll("key")];
         let Some(Ok(Reply::Granted { agent, .. })) = batch(&mut writer, works).1.pop() else { panic!("enrolled") };
         let mut play = Play { writer, clock, machine: laptop(agent, 1), _directory: directory };
         play.machine.set("health_memory", []);

@@ -14,16 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 async fn enrolled(store: &Store) -> AgentId {
     store.submit(create(1)).await.expect("a token");
-    let token = join_token(1);
-    let act = Act::Enroll {
-        token: token.id,
-        hash: token.hash,
-        fingerprint: "key".into(),
-        name: "host".into(),
-        version: "0.1.0".into(),
-        source: "192.0.2.1".parse().expect("an address"),
-    };
-    let reply = store.submit(Work::Act { actor: Actor::Join(token.id), act }).await.expect("enrolled");
+    let reply = store.submit(enroll("key")).await.expect("enrolled");
     let Reply::Granted { agent, .. } = reply else { panic!("granted: {reply:?}") };
     agent
 }

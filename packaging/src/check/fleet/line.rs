@@ -24,9 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often enrollment is tried where the collector asks for patience.
 const TRIES: u32 = 200;
 
-/// Whom a client trusts and what it shows.
+/// Whom a client trusts and what it shows. Clones share their TLS sessions.
 #[derive(Clone)]
-pub(in crate::check) struct Tls(Arc<ClientConfig>);
+pub(in crate::check) struct Tls(pub(in crate::check) Arc<ClientConfig>);
 
 /// An answer.
 #[derive(Debug, Clone)]

@@ -1,47 +1,19 @@
 //! HTTP/1.1 over TLS 1.3, one connection at a time, with all of it in the check's hands: which certificate is shown,
 //! whether the connection or the session is used again, every header. Does not know what is asked.
 
+pub(super) use crate::check::fleet::line::Tls;
 use anyhow::{Context, Result, bail};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, HandshakeKind, StreamOwned};
 use serde_json::Value;
 use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Until a connection stands, and until more of an answer comes.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// An answer's head is no longer than this.
 const HEAD_BYTES: usize = 64 * 1024;
-
-/// Whom a client trusts and what it shows. Clones share their TLS sessions.
-#[derive(Clone)]
-pub(super) struct Tls(Arc<ClientConfig>);
-
-impl Tls {
-    /// Trusts `trust` (PEM); shows `identity` (certificate and key, PEM), if any.
-    pub(super) fn new(trust: &[String], identity: Option<(&str, &str)>) -> Result<Tls> {
-        let mut roots = RootCertStore::empty();
-        for pem in trust {
-            roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).context("the server CA")?)?;
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_root_certificates(roots);
-        let config = match identity {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).context("a certificate")?;
-                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).context("a key")?;
-                builder.with_client_auth_cert(vec![certificate], key)?
-            }
-        };
-        Ok(Tls(Arc::new(config)))
-    }
-}
 
 /// An answer.
 #[derive(Debug, Clone)]
