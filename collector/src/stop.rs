@@ -49,9 +49,29 @@ impl Stopper {
     }
 }
 
+/// What a wait comes to, or none if it is time to end before. Without a [`Stop`] (a request that came over no
+/// connection) there is no end.
+pub async fn or_end<T>(stop: Option<&mut Stop>, wait: impl Future<Output = T>) -> Option<T> {
+    let Some(stop) = stop else { return Some(wait.await) };
+    tokio::select! {
+        came = wait => Some(came),
+        () = stop.wait() => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_wait_ends_with_the_collector() {
+        let (mut stopper, stop) = pair();
+        let held = stop.spawn(|mut stop| async move { or_end(Some(&mut stop), std::future::pending::<()>()).await });
+        drop(stop);
+        stopper.stop().await;
+        assert_eq!(held.await.expect("it ends"), None);
+        assert_eq!(or_end(None, async { 1 }).await, Some(1));
+    }
 
     #[tokio::test]
     async fn stopping_waits_for_all() {

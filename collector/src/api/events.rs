@@ -5,10 +5,11 @@ use super::page::{Limit, moment, page};
 use super::{ApiError, App};
 use crate::clock;
 use crate::event::Entry;
+use crate::stop::{self, Stop};
 use crate::store::read::events::{self, EventFilter};
 use crate::tell;
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -119,10 +120,15 @@ impl EventView {
     }
 }
 
-/// Events, oldest first. To follow: ask with `after` the last number seen, and `wait_s`.
+/// Events, oldest first. To follow: ask with `after` the last number seen, and `wait_s`. A collector that stops
+/// answers whoever waits at once.
 #[utoipa::path(get, path = "/v1/events", operation_id = "events", params(Filter), security(("token" = ["audit:read"])),
     responses((status = 200, body = Feed)))]
-async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<Json<Feed>, ApiError> {
+async fn list(
+    State(app): State<App>,
+    stop: Option<Extension<Stop>>,
+    Params(params): Params<Filter>,
+) -> Result<Json<Feed>, ApiError> {
     let rows = page(None, params.limit).rows();
     let now = clock::now();
     let mut filter = EventFilter {
@@ -136,12 +142,14 @@ async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<
     };
     let until = Instant::now() + Duration::from_secs(params.wait_s.map_or(0, |Number(seconds)| seconds));
     let mut head = app.store.head();
+    let mut stop = stop.map(|Extension(stop)| stop);
     let (entries, seen) = loop {
         // Marked as seen before the read: what is committed meanwhile wakes the wait at once.
         let seen = *head.borrow_and_update();
         let asked = filter.clone();
         let entries = app.store.read(move |engine| events::list(engine, &asked, rows)).await?;
-        if !entries.is_empty() || !matches!(tokio::time::timeout_at(until, head.changed()).await, Ok(Ok(()))) {
+        let more = tokio::time::timeout_at(until, head.changed());
+        if !entries.is_empty() || !matches!(stop::or_end(stop.as_mut(), more).await, Some(Ok(Ok(())))) {
             break (entries, seen);
         }
         // There was nothing up to here: the next read need not look again.

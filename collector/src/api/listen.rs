@@ -252,9 +252,12 @@ async fn converse<S>(stream: S, peer: Peer, place: Place, routes: Router, mut st
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    // For what waits before it answers; nothing else looks at it.
+    let ending = stop.clone();
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(ending.clone());
         routes.clone().oneshot(request)
     });
     let mut stream = TimeoutStream::new(stream);
@@ -313,5 +316,29 @@ mod tests {
         served.await.expect("it ends");
         assert!((STALL..STALL * 2).contains(&asked.elapsed()), "{:?}", asked.elapsed());
         assert_eq!(gate.all.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_stop_is_heard_by_what_answers() {
+        let (mut client, server) = tokio::io::duplex(4096);
+        let (asked, heard) = tokio::sync::oneshot::channel();
+        let asked = Arc::new(Mutex::new(Some(asked)));
+        let held = move |axum::Extension(mut stop): axum::Extension<Stop>| async move {
+            let asked = asked.lock().expect("a lock").take().expect("asked once");
+            asked.send(()).expect("a listener");
+            stop.wait().await;
+            "ended"
+        };
+        let routes = Router::new().route("/", axum::routing::get(held));
+        let place = Gate::new(1, 1).enter([192, 0, 2, 1].into()).expect("a place");
+        let (mut stopper, stop) = crate::stop::pair();
+        stop.spawn(|stop| converse(server, Peer::Local { uid: 0 }, place, routes, stop));
+        drop(stop);
+        tokio::io::AsyncWriteExt::write_all(&mut client, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("asked");
+        heard.await.expect("held");
+        stopper.stop().await;
+        let mut told = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut client, &mut told).await.expect("an answer");
+        assert!(told.starts_with("HTTP/1.1 200 ") && told.ends_with("ended"), "{told}");
     }
 }

@@ -4,6 +4,7 @@ use crate::desk::{Answer, Ask, Desk};
 use crate::table::TABLE;
 use collector::api::{self, openapi};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 /// Routes of lists, with what stands for their `{id}`.
 fn lists() -> Vec<(&'static str, &'static str)> {
@@ -105,6 +106,25 @@ async fn the_feed_says_how_far_it_goes() {
     let body = json!({"kind": "request", "title": "A laptop"}).to_string();
     let (told, _) = tokio::join!(desk.local("GET", &path, ""), desk.local("POST", "/v1/tickets", &body));
     assert_eq!((&told.body["items"][0]["seq"], &told.body["head"]), (&json!(head + 1), &json!(head + 1)));
+}
+
+#[tokio::test]
+async fn who_waits_for_events_is_answered_when_the_collector_stops() {
+    let mut desk = Desk::open().await;
+    let (mut stopper, stop) = collector::stop::pair();
+    desk.stop = Some(stop);
+    let (path, start) = (format!("/v1/events?after={}&wait_s=15", desk.head()), Instant::now());
+    let (told, ()) = tokio::join!(
+        async {
+            let told = desk.local("GET", &path, "").await;
+            // Else the stop would wait for this test.
+            desk.stop = None;
+            told
+        },
+        stopper.stop()
+    );
+    assert!(start.elapsed() < Duration::from_secs(10), "answered after {:?}", start.elapsed());
+    assert_eq!((told.status, &told.body["items"], &told.body["head"]), (200, &json!([]), &json!(desk.head())));
 }
 
 #[tokio::test]

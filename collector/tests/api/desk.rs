@@ -12,6 +12,7 @@ use collector::config::{self, Config};
 use collector::fleet::Fleet;
 use collector::keyring::Keyring;
 use collector::pki::Authority;
+use collector::stop::Stop;
 use collector::store::{Options, Store, read};
 use serde_json::{Value, json};
 use shared::unit::At;
@@ -32,6 +33,8 @@ pub struct Desk {
     names: BTreeMap<&'static str, String>,
     /// Everybody comes from an address of its own, so that nobody is refused for others.
     sources: AtomicU32,
+    /// What tells whoever asks that the collector stops.
+    pub stop: Option<Stop>,
     _folder: Arc<tempfile::TempDir>,
 }
 
@@ -111,7 +114,7 @@ impl Desk {
         let app = app(folder.path()).await;
         let (routes, _) = api::openapi::assemble(api::ROUTES);
         let router = api::web::router(&app, routes);
-        Desk { app, router, names: BTreeMap::new(), sources: AtomicU32::new(0x0A00_0001), _folder: folder }
+        Desk { app, router, names: BTreeMap::new(), stop: None, sources: AtomicU32::new(0x0A00_0001), _folder: folder }
     }
 
     /// The same files, in a process that starts anew.
@@ -202,6 +205,9 @@ impl Desk {
             false => Peer::Web { address: (std::net::Ipv4Addr::from_bits(source), 4711).into() },
         };
         request.extensions_mut().insert(peer);
+        if let Some(stop) = &self.stop {
+            request.extensions_mut().insert(stop.clone());
+        }
         let Ok(response) = self.router.clone().oneshot(request).await;
         let (head, body) = response.into_parts();
         let bytes = to_bytes(body, ANSWER_BYTES).await.expect("a body");
