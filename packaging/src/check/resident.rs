@@ -1,12 +1,16 @@
 //! What the agent costs as a service, at samples of 15 s and check-ins of 300 s, beside peers that are asked as
 //! often. Counted is each process with its children; a start is not part of the time that is measured, but because
 //! an hour has one look at everything, which a start has too, its CPU is added to the hour's.
+//!
+//! With a root to boot it is the packaged service that is measured, in its sandbox; else the bare program.
 
+mod packaged;
 mod peers;
 mod usage;
 
 use super::scene::{Running, Scene};
 use anyhow::{Context, Result, ensure};
+use packaged::Packaged;
 use peers::Port;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,6 +23,11 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// The agent as a resident service.
 #[derive(clap::Args)]
+#[command(after_help = "\
+With --root the agent is measured as its package installs it, in a container with its own systemd:
+  cargo run -p packaging -- package --out /tmp/packages
+  cargo run -p packaging -- check resident --root /srv/systemd --deb-dir /tmp/packages
+See `check service --help` for how a root is made.")]
 pub struct Resident {
     /// How long to measure.
     #[arg(long, default_value_t = 10)]
@@ -26,12 +35,24 @@ pub struct Resident {
     /// The agent to measure, instead of one that is built now as it is shipped.
     #[arg(long, value_name = "FILE")]
     agent: Option<PathBuf>,
+    /// A root of Debian that boots, to measure the packaged service in; it is copied, never changed.
+    #[arg(long, value_name = "DIR", conflicts_with = "agent")]
+    root: Option<PathBuf>,
+    /// Packages for it, that were made before.
+    #[arg(long, value_name = "DIR", requires = "root")]
+    deb_dir: Option<PathBuf>,
 }
+
+/// Starts a peer with its files in a folder.
+type Starts = fn(&Path) -> Result<(Running, Port)>;
+/// The others, and how each is started.
+const PEERS: [(&str, Starts); 2] = [("node_exporter", Port::node_exporter), ("zabbix_agentd", Port::zabbix)];
 
 /// What is measured.
 struct Measured {
     name: &'static str,
-    process: Running,
+    /// The first of its processes.
+    pid: u32,
     port: Option<Port>,
     begin: Usage,
     /// The largest of its proportional and resident memory, in KiB.
@@ -44,17 +65,37 @@ struct Measured {
 /// # Errors
 /// A figure that was missed, or a step that could not be run.
 pub fn run(args: &Resident) -> Result<()> {
+    if let Some(root) = &args.root {
+        let packaged: Packaged = packaged::start(root, args.deb_dir.as_deref())?;
+        super::pause(SETTLE);
+        return measure(packaged.pid, args);
+    }
     let agent = args.agent.clone().map_or_else(super::agent::build, Ok)?;
     let muster = super::agent::collector()?;
     let scene = Scene::start(&agent, &muster, "")?;
     let service = resident(&scene, "health_s = 15\ncheckin_s = 300\n")?;
-    let start = Usage::of(service.id())?;
-    let mut all = vec![Measured::new("muster-agent", service)?];
+    measure(service.id(), args)
+}
+
+/// Measures the agent that is process `pid`.
+fn measure(pid: u32, args: &Resident) -> Result<()> {
+    let start = Usage::of(pid)?;
+    let mut all = vec![Measured::new("muster-agent", pid, None)?];
     let (memory, cpu) = (mib(start.pss_kib), ms(start.cpu_ns));
     println!("     muster-agent after its first report: PSS {memory:.2} MiB, CPU {cpu:.1} ms");
-    for (name, peer) in [("node_exporter", Port::node_exporter()), ("zabbix_agentd", Port::zabbix(&scene.at("")))] {
-        match peer.and_then(|(process, port)| Measured::peer(name, process, port)) {
-            Ok(peer) => all.push(peer),
+    let folder = tempfile::tempdir().context("a folder")?;
+    let mut peers = Vec::new();
+    // One after the other: each takes the first port that is free.
+    for (name, start) in PEERS {
+        let started = start(folder.path()).and_then(|(process, port)| {
+            let measured = Measured::peer(name, process.id(), port)?;
+            Ok((process, measured))
+        });
+        match started {
+            Ok((process, measured)) => {
+                peers.push(process);
+                all.push(measured);
+            }
             Err(why) => println!("SKIP {name}: {why:#}"),
         }
     }
@@ -90,23 +131,23 @@ fn print(all: &[Measured], rates: &[Rates]) {
 }
 
 impl Measured {
-    fn new(name: &'static str, process: Running) -> Result<Measured> {
-        let begin = Usage::of(process.id())?;
-        Ok(Measured { name, process, port: None, begin, pss_kib_max: begin.pss_kib, rss_kib_max: begin.rss_kib })
+    fn new(name: &'static str, pid: u32, port: Option<Port>) -> Result<Measured> {
+        let begin = Usage::of(pid)?;
+        Ok(Measured { name, pid, port, begin, pss_kib_max: begin.pss_kib, rss_kib_max: begin.rss_kib })
     }
 
     fn look(&mut self) -> Result<()> {
         if let Some(port) = &self.port {
             port.ask().context(self.name)?;
         }
-        let now = Usage::of(self.process.id())?;
+        let now = Usage::of(self.pid)?;
         self.pss_kib_max = self.pss_kib_max.max(now.pss_kib);
         self.rss_kib_max = self.rss_kib_max.max(now.rss_kib);
         Ok(())
     }
 
     /// A peer, once it answers.
-    fn peer(name: &'static str, process: Running, port: Port) -> Result<Measured> {
+    fn peer(name: &'static str, pid: u32, port: Port) -> Result<Measured> {
         let until = Instant::now() + EVERY;
         let bytes = loop {
             super::pause(SETTLE);
@@ -116,11 +157,11 @@ impl Measured {
             }
         };
         println!("     {name} answers {bytes} bytes");
-        Ok(Measured { port: Some(port), ..Measured::new(name, process)? })
+        Measured::new(name, pid, Some(port))
     }
 
     fn rates(&self, hours: f64) -> Result<Rates> {
-        let end = Usage::of(self.process.id())?;
+        let end = Usage::of(self.pid)?;
         let hourly = |before: u64, after: u64| float(after.saturating_sub(before)) / hours;
         Ok(Rates {
             cpu_s_hourly: hourly(self.begin.cpu_ns, end.cpu_ns) / 1e9,

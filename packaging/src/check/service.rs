@@ -14,12 +14,12 @@
 //! | [`rpm`] | the rpm packages' own scripts |
 
 mod change;
-mod container;
+pub(super) mod container;
 mod facts;
 mod guard;
 mod install;
 mod life;
-mod packages;
+pub(super) mod packages;
 mod rpm;
 mod unattended;
 

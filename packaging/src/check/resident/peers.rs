@@ -24,7 +24,7 @@ impl Port {
     ///
     /// # Errors
     /// It is not installed.
-    pub(super) fn node_exporter() -> Result<(Running, Port)> {
+    pub(super) fn node_exporter(_: &Path) -> Result<(Running, Port)> {
         let address = free()?;
         let mut command = Command::new("prometheus-node-exporter");
         command.arg(format!("--web.listen-address={address}"));
@@ -32,7 +32,7 @@ impl Port {
         Ok((start(command)?, Port { address, question }))
     }
 
-    /// Zabbix's agent, passive.
+    /// Zabbix's agent, passive, with its files in `dir`.
     ///
     /// # Errors
     /// It is not installed.

@@ -20,7 +20,7 @@ const ENVIRONMENT: &[&str] =
     &["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"];
 
 /// What is missing here, if something is.
-pub(super) fn lacks(root: &Path) -> Option<String> {
+pub(in crate::check) fn lacks(root: &Path) -> Option<String> {
     if !nix::unistd::Uid::effective().is_root() {
         return Some("a container needs root".into());
     }
@@ -34,10 +34,10 @@ pub(super) fn lacks(root: &Path) -> Option<String> {
 }
 
 /// A copy that is not booted.
-pub(super) struct Copy(TempDir);
+pub(in crate::check) struct Copy(TempDir);
 
 /// Copies a root, and the packages into its `/root/1` and `/root/2`.
-pub(super) fn copy(root: &Path, packages: &Packages) -> Result<Copy> {
+pub(in crate::check) fn copy(root: &Path, packages: &Packages) -> Result<Copy> {
     let copy = Copy(tempfile::Builder::new().prefix("muster-service.").tempdir().context("a folder")?);
     success(Command::new("cp").args(["-a", "--reflink=auto"]).arg(root).arg(copy.root()))?;
     for (number, files) in [("1", &packages.first), ("2", &packages.second)] {
@@ -54,7 +54,7 @@ pub(super) fn copy(root: &Path, packages: &Packages) -> Result<Copy> {
 }
 
 impl Copy {
-    pub(super) fn root(&self) -> PathBuf {
+    pub(in crate::check) fn root(&self) -> PathBuf {
         self.0.path().join("root")
     }
 
@@ -62,7 +62,7 @@ impl Copy {
     ///
     /// # Errors
     /// It failed, with what it said.
-    pub(super) fn run(&self, line: &str) -> Result<String> {
+    pub(in crate::check) fn run(&self, line: &str) -> Result<String> {
         let mut command = Command::new("chroot");
         command.arg(self.root()).args(["/usr/bin/env", "-i"]).args(ENVIRONMENT);
         success(command.args(["sh", "-c", &format!("exec 2>&1\n{line}")]))
@@ -72,7 +72,7 @@ impl Copy {
     ///
     /// # Errors
     /// It does not come up.
-    pub(super) fn boot(self) -> Result<Container> {
+    pub(in crate::check) fn boot(self) -> Result<Container> {
         let console = fs::File::create(self.0.path().join("console"))?;
         let mut command = Command::new("systemd-nspawn");
         command.args(["--quiet", "--private-network", "--register=no", "--keep-unit", "--console=pipe"]);
@@ -108,7 +108,7 @@ fn child(process: u32) -> Option<u32> {
 }
 
 /// A booted one.
-pub(super) struct Container {
+pub(in crate::check) struct Container {
     nspawn: Child,
     leader: u32,
     copy: Copy,
@@ -116,12 +116,12 @@ pub(super) struct Container {
 
 impl Container {
     /// The process that is 1 in it.
-    pub(super) fn leader(&self) -> u32 {
+    pub(in crate::check) fn leader(&self) -> u32 {
         self.leader
     }
 
     /// A line of shell in it.
-    pub(super) fn command(&self, line: &str) -> Command {
+    pub(in crate::check) fn command(&self, line: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["-t", &self.leader.to_string(), "-m", "-u", "-i", "-n", "-p", "--", "env", "-i"]);
         command.args(ENVIRONMENT).args(["sh", "-c", line]).stdin(Stdio::null());
@@ -132,12 +132,12 @@ impl Container {
     ///
     /// # Errors
     /// It failed, with what it said.
-    pub(super) fn run(&self, line: &str) -> Result<String> {
+    pub(in crate::check) fn run(&self, line: &str) -> Result<String> {
         success(&mut self.command(line)).with_context(|| line.to_owned())
     }
 
     /// What it prints, however it ends.
-    pub(super) fn says(&self, line: &str) -> String {
+    pub(in crate::check) fn says(&self, line: &str) -> String {
         let out = self.command(line).output();
         out.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned()).unwrap_or_default()
     }
@@ -146,7 +146,7 @@ impl Container {
     ///
     /// # Errors
     /// It does not in time.
-    pub(super) fn until(&self, seconds: u64, line: &str) -> Result<String> {
+    pub(in crate::check) fn until(&self, seconds: u64, line: &str) -> Result<String> {
         let until = Instant::now() + Duration::from_secs(seconds);
         loop {
             match self.run(line) {
@@ -158,7 +158,7 @@ impl Container {
     }
 
     /// A property of a unit.
-    pub(super) fn property(&self, unit: &str, property: &str) -> String {
+    pub(in crate::check) fn property(&self, unit: &str, property: &str) -> String {
         self.says(&format!("systemctl show --property={property} --value {unit}"))
     }
 
@@ -166,7 +166,7 @@ impl Container {
     ///
     /// # Errors
     /// It does not end in time.
-    pub(super) fn end(mut self) -> Result<()> {
+    pub(in crate::check) fn end(mut self) -> Result<()> {
         if !self.stop() {
             bail!("the container did not end in {} s", END_MAX.as_secs());
         }
@@ -209,7 +209,7 @@ fn pid(id: u32) -> Pid {
 }
 
 /// Standard output of what must succeed.
-pub(super) fn success(command: &mut Command) -> Result<String> {
+pub(in crate::check) fn success(command: &mut Command) -> Result<String> {
     let out = command.output().with_context(|| format!("{command:?}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if !out.status.success() {

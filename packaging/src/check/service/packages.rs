@@ -10,12 +10,12 @@ use tempfile::TempDir;
 const VERSIONS: [&str; 2] = ["0.1.0", "0.1.1"];
 
 /// Files by the name that they have in a container: `muster-agent.deb`, `muster.rpm`.
-pub(super) type Files = BTreeMap<String, PathBuf>;
+pub(in crate::check) type Files = BTreeMap<String, PathBuf>;
 
 /// Packages of a version and of a higher one.
-pub(super) struct Packages {
-    pub(super) first: Files,
-    pub(super) second: Files,
+pub(in crate::check) struct Packages {
+    pub(in crate::check) first: Files,
+    pub(in crate::check) second: Files,
     _made: Option<TempDir>,
 }
 
@@ -24,7 +24,7 @@ impl Packages {
     ///
     /// # Errors
     /// There are none, or they cannot be made.
-    pub(super) fn find(given: Option<&Path>) -> Result<Packages> {
+    pub(in crate::check) fn find(given: Option<&Path>) -> Result<Packages> {
         let made = match given {
             Some(_) => None,
             None => Some(make()?),
