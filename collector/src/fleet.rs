@@ -43,6 +43,8 @@ pub struct Member {
     pub goodbye: Option<Goodbye>,
     /// When it was last heard.
     pub heard: Option<At>,
+    /// Fields and words that it said since this process started and that are not known here.
+    pub unknown: u64,
     /// `heard` is later than what the database holds.
     unflushed: bool,
 }
@@ -74,6 +76,7 @@ impl Member {
             asset: agent.asset,
             goodbye: agent.goodbye,
             heard,
+            unknown: 0,
             unflushed: false,
         }
     }
@@ -162,6 +165,22 @@ impl Fleet {
         asset.is_some_and(|asset| inner.waiting.contains_key(&asset))
     }
 
+    /// Notes how much of what this agent said is not known here.
+    pub fn puzzle(&self, agent: AgentId, unknown: u64) {
+        if let Some(member) = self.write().members.get_mut(&agent) {
+            member.unknown = member.unknown.saturating_add(unknown);
+        }
+    }
+
+    /// Agents that said what is not known here, in the order of ids.
+    pub fn puzzling(&self) -> Vec<AgentId> {
+        let inner = self.read();
+        let mut agents: Vec<AgentId> =
+            inner.members.iter().filter(|(_, member)| member.unknown > 0).map(|(id, _)| *id).collect();
+        agents.sort_unstable();
+        agents
+    }
+
     /// Takes what is to be flushed: every agent heard since the last call, in the order of ids.
     pub fn take_unflushed(&self) -> Vec<(AgentId, At)> {
         let mut heard = Vec::new();
@@ -200,6 +219,7 @@ impl Inner {
         let before = self.members.get(&agent.id);
         let mut member = Member::of(agent, before.and_then(|member| member.heard));
         member.unflushed = before.is_some_and(|member| member.unflushed);
+        member.unknown = before.map_or(0, |member| member.unknown);
         self.members.insert(agent.id, member);
     }
 

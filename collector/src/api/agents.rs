@@ -38,6 +38,8 @@ struct Filter {
     state: Option<String>,
     /// What the machine called itself when it enrolled.
     name: Option<String>,
+    /// `true`: only those that said what this collector does not know, since it started. Goes with no other filter.
+    unknown: Option<bool>,
     /// `next` of the page before.
     cursor: Option<String>,
     /// Rows of a page, 1 to 500; 100 if not said.
@@ -78,6 +80,9 @@ struct AgentView {
     generation: Option<u64>,
     /// shutdown, sleep or stop, until it is heard again.
     goodbye: Option<String>,
+    /// Fields and words that it said since the collector started and that the collector, being of another version,
+    /// does not know. They are passed over; an upgrade of the collector takes them in.
+    unknown: u64,
 }
 
 fn view(app: &App, (agent, heard): (Agent, Option<At>)) -> AgentView {
@@ -87,6 +92,7 @@ fn view(app: &App, (agent, heard): (Agent, Option<At>)) -> AgentView {
         Goodbye::Stop => "stop",
     });
     AgentView {
+        unknown: app.fleet.member(agent.id).map_or(0, |member| member.unknown),
         last_seen: heard.max(app.fleet.heard(agent.id)).map(|at| at.0),
         id: agent.id.to_string(),
         state: agent.state.to_string(),
@@ -109,7 +115,14 @@ fn view(app: &App, (agent, heard): (Agent, Option<At>)) -> AgentView {
 #[utoipa::path(get, path = "/v1/agents", operation_id = "agents", params(Filter), security(("token" = ["agents:read"])),
     responses((status = 200, body = Listed<AgentView>)))]
 async fn list(State(app): State<App>, Params(params): Params<Filter>) -> Result<Json<Listed<AgentView>>, ApiError> {
-    let wanted = Wanted { states: known("state", params.state, AgentState::ALL, AgentState::name)?, name: params.name };
+    let states = known("state", params.state, AgentState::ALL, AgentState::name)?;
+    let is_alone = states.is_empty() && params.name.is_none();
+    let among = match params.unknown {
+        None => None,
+        Some(true) if is_alone => Some(app.fleet.puzzling()),
+        Some(_) => return Err(ApiError::invalid("unknown", "only true, and with no other filter")),
+    };
+    let wanted = Wanted { states, name: params.name, among };
     let page = page(params.cursor, params.limit);
     let rows = app.store.read(move |engine| agents::list(engine, &wanted, &page)).await?;
     Ok(Json(Listed::of(rows, |row| view(&app, row))))

@@ -6,7 +6,7 @@
 use super::agent::{submit, too_often};
 use super::listen::{AgentPeer, HEAD};
 use super::openapi::Quoted;
-use super::{ApiError, App, body, limits};
+use super::{ApiError, App, body, limits, unknown};
 use crate::clock;
 use crate::fleet::Member;
 use crate::register::model::AgentState;
@@ -40,10 +40,10 @@ pub(super) async fn checkin(State(app): State<App>, request: Request) -> Result<
     app.rates.checkin.take(peer.agent, Instant::now()).map_err(too_often)?;
     app.rates.herd.enter(Instant::now(), random()).map_err(full)?;
     upgraded(&app, &peer, &member, request.headers()).await?;
+    let is_of_ours = said_version(request.headers()).is_none_or(|said| said == env!("CARGO_PKG_VERSION"));
     let held = body::read(request, &app, body::AGENT).await?;
     limits::scan(&held.text, &limits::Bounds::AGENT)?;
-    let mut said: CheckIn =
-        serde_json::from_slice(&held.text).map_err(|error| ApiError::bad("body", error.to_string()))?;
+    let mut said = understood(&app, &peer, is_of_ours, &held.text)?;
     bounded(&said)?;
     app.fleet.hear(peer.agent, clock::now());
     let told = if said.records.is_empty() {
@@ -67,13 +67,30 @@ fn who(request: &Request) -> Result<(AgentPeer, Member), ApiError> {
 
 /// Takes over the agent's version from its `User-Agent`, where that is another than it was.
 async fn upgraded(app: &App, peer: &AgentPeer, member: &Member, headers: &HeaderMap) -> Result<(), ApiError> {
-    let said = headers.get(header::USER_AGENT).and_then(|value| version(value.to_str().ok()?));
-    match said {
+    match said_version(headers) {
         Some(said) if member.state == AgentState::Active && said != member.version => {
             submit(app, peer.agent, Act::Upgraded { agent: peer.agent, version: said.to_owned() }).await.map(|_| ())
         }
         _ => Ok(()),
     }
+}
+
+/// The version that an agent says it has.
+fn said_version(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::USER_AGENT).and_then(|value| version(value.to_str().ok()?))
+}
+
+/// The check-in in a body; what an agent of another version says that is not known here is counted.
+fn understood(app: &App, peer: &AgentPeer, is_of_ours: bool, text: &[u8]) -> Result<CheckIn, ApiError> {
+    let bad = |error: serde_json::Error| ApiError::bad("body", error.to_string());
+    if is_of_ours {
+        return serde_json::from_slice(text).map_err(bad);
+    }
+    let (said, unknown) = unknown::counted(text).map_err(bad)?;
+    if unknown > 0 {
+        app.fleet.puzzle(peer.agent, unknown);
+    }
+    Ok(said)
 }
 
 /// The version in `muster-agent/<version>`.

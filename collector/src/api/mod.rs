@@ -37,6 +37,7 @@ pub mod software;
 pub mod ticket_views;
 pub mod tickets;
 pub mod tokens;
+mod unknown;
 pub mod web;
 
 use crate::config::{Config, Limits};

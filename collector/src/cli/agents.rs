@@ -20,6 +20,10 @@ pub enum Verb {
         /// What the machine called itself when it enrolled.
         #[arg(long)]
         name: Option<String>,
+        /// Only those of another version that said what the collector, since it started, did not know: time to
+        /// upgrade it.
+        #[arg(long, conflicts_with_all = ["state", "name"])]
+        unknown: bool,
     },
     /// Show one agent.
     #[command(
@@ -112,6 +116,7 @@ const SHOW: &[Column] = &[
     ("certificate until", "expires"),
     ("generation", "generation"),
     ("goodbye", "goodbye"),
+    ("unknown words", "unknown"),
 ];
 
 /// Runs the verb.
@@ -120,9 +125,11 @@ const SHOW: &[Column] = &[
 /// What the collector answered.
 pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::List { state, name } => {
+        Verb::List { state, name, unknown } => {
+            let unknown = unknown.then(|| "true".to_owned());
+            let params = [("state", state), ("name", name), ("unknown", unknown)];
             let params: Vec<(&str, String)> =
-                [("state", state), ("name", name)].into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+                params.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
             let rows = super::pages(session, "/v1/agents", &params, None).await?;
             output::list(session.format, LIST, &rows)
         }

@@ -159,3 +159,32 @@ async fn a_list_filtered_by_presence_says_what_memory_says() {
         assert_eq!(list(query).await.len(), 0, "{query}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_version_says_is_taken_and_what_is_unknown_of_it_counted() {
+    let house = House::open("[limits]\ncheckin_every_ms = 0").await;
+    let (own, later) = (house.agent().await, house.agent().await);
+    let mut said = first_report();
+    said["transport"] = json!("quic");
+    said["records"][0]["sections"][0]["problems"] = json!([{"why": "timed_out", "what": "x"}]);
+    for (agent, version) in [(&own, env!("CARGO_PKG_VERSION")), (&later, "99.0.0"), (&later, "99.0.0")] {
+        let asked =
+            agent.client.post(house.agents("/v1/checkin")).header("user-agent", format!("muster-agent/{version}"));
+        assert_eq!(asked.json(&said).send().await.expect("an answer").status(), 200);
+    }
+    let token = house.api_token(&["agents:read"]).await;
+    let ask = async |query: &str| {
+        let asked = house.stranger().get(house.web(&format!("/v1/agents?{query}"))).bearer_auth(&token);
+        let answer = asked.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json::<Value>().await.expect("JSON"))
+    };
+    let (_, listed) = ask("unknown=true&limit=1").await;
+    let told = |row: &Value| (row["id"].clone(), row["version"].clone(), row["unknown"].clone());
+    let rows: Vec<_> = listed["items"].as_array().expect("rows").iter().map(told).collect();
+    assert_eq!(rows, [(json!(later.id), json!("99.0.0"), json!(4))]);
+    assert_eq!(listed["next"], Value::Null);
+    for query in ["unknown=false", "unknown=true&state=active"] {
+        let (status, problem) = ask(query).await;
+        assert_eq!((status, &problem["field"]), (422, &json!("unknown")), "{query}");
+    }
+}

@@ -24,6 +24,7 @@ const WATCHED: &[Watched] = &[
     ("missing", "/v1/assets", ("presence", "missing"), "muster assets list --presence missing"),
     ("waiting for approval", "/v1/agents", ("state", "pending"), "muster agents list --state pending"),
     ("quarantined", "/v1/agents", ("state", "quarantined"), "muster agents list --state quarantined"),
+    ("of another version with words unknown here", "/v1/agents", ("unknown", "true"), "muster agents list --unknown"),
 ];
 
 /// Whether a collector answers at its socket; `None` where this user may not know.

@@ -40,6 +40,8 @@ pub struct Filter {
     pub states: Vec<String>,
     /// That enrolled under this name.
     pub name: Option<String>,
+    /// Only these, in the order of ids; goes with no other filter.
+    pub among: Option<Vec<AgentId>>,
 }
 
 /// Agents, the oldest first.
@@ -56,7 +58,17 @@ pub fn list(engine: &mut dyn Engine, filter_by: &Filter, page: &Page) -> Result<
     ));
     any_of(&mut query, &filter_by.states, " and a.state in (");
     filter(&mut query, filter_by.name.as_ref(), " and a.name = ?");
-    if let Some(key) = page.key::<1>()? {
+    let key = page.key::<1>()?;
+    if let Some(among) = &filter_by.among {
+        let follows = |id: &String| !matches!(&key, Some([Cell::Text(last)]) if id <= last);
+        let of_page = among.iter().map(AgentId::to_string).filter(follows).take(page.rows() + 1);
+        let of_page: Vec<String> = of_page.collect();
+        if of_page.is_empty() {
+            return Ok(Rows { rows: Vec::new(), next: None });
+        }
+        any_of(&mut query, &of_page, " and a.id in (");
+    }
+    if let Some(key) = key {
         query.push(" and a.id > ?", key);
     }
     query.push(" order by a.id limit ?", [page.bound()]);
