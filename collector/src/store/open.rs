@@ -165,6 +165,7 @@ impl Lock {
 /// # Errors
 /// [`OpenError`]: the database is as it was.
 pub fn writer(path: &Path, now: At) -> Result<Sqlite, OpenError> {
+    let folder = Folder::of(path)?;
     if is_there(path)? {
         // A first start that was cut short may have left a journal, which only a connection that writes rolls back.
         if path.with_extension("db-journal").exists() {
@@ -177,7 +178,26 @@ pub fn writer(path: &Path, now: At) -> Result<Sqlite, OpenError> {
     }
     let mut engine = Sqlite::writer(path).map_err(|e| OpenError::of(path, e))?;
     schema::migrate(&mut engine, now).map_err(|e| OpenError::schema(path, e))?;
+    folder.sync()?;
     Ok(engine)
+}
+
+/// The folder of a database, opened before SQLite writes its first file: SQLite syncs it too and goes on where that
+/// fails, which a handle that was there before is told of as well (`errseq` in the kernel's documentation). Without
+/// that sync a power cut may take the log of a database, with all that was committed to it.
+struct Folder<'a>(&'a Path, File);
+
+impl<'a> Folder<'a> {
+    fn of(path: &'a Path) -> Result<Folder<'a>, OpenError> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let opened = File::open(folder);
+        let opened = opened.map_err(|e| OpenError::Io { path: folder.to_owned(), what: e.to_string() })?;
+        Ok(Folder(folder, opened))
+    }
+
+    fn sync(&self) -> Result<(), OpenError> {
+        self.1.sync_all().map_err(|e| OpenError::io(self.0, &e))
+    }
 }
 
 /// Looks at the pages before anything is written, where that takes no longer than a start may, and always after the

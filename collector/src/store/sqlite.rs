@@ -41,7 +41,7 @@ impl Sqlite {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(error)?;
         let mut this = Sqlite::prepared(connection, WRITER_CACHE_KIB)?;
-        this.pragma("journal_mode", "wal")?;
+        this.keep_log()?;
         this.pragma("synchronous", "full")?;
         // SQLite's own checkpoint, inside a commit, keeps its errors to itself: the writer has it done instead.
         this.pragma("wal_autocheckpoint", 0)?;
@@ -76,6 +76,18 @@ impl Sqlite {
         this.pragma("cache_size", -cache_kib)?;
         this.pragma("trusted_schema", false)?;
         Ok(this)
+    }
+
+    /// Switches to the write-ahead log. SQLite says with the mode alone that it could not, also where the disk failed.
+    fn keep_log(&self) -> Result<(), Error> {
+        let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+        let mode = self.connection.pragma_update_and_check(None, "journal_mode", "wal", read).map_err(error)?;
+        match mode.as_str() {
+            "wal" => Ok(()),
+            _ => {
+                Err(Error::Io(format!("the write-ahead log could not be made, SQLite stays with journal_mode {mode}")))
+            }
+        }
     }
 
     pub(super) fn pragma(&self, name: &str, value: impl ToSql) -> Result<(), Error> {

@@ -43,6 +43,13 @@ fn other_files_are_refused_by_what_they_are() {
 }
 
 #[test]
+fn a_database_without_its_log_is_not_written() {
+    // Never with a log; on a disk SQLite says it the same way, where the switch failed.
+    let refused = Sqlite::writer(Path::new(":memory:")).err();
+    assert!(matches!(&refused, Some(Error::Io(what)) if what.ends_with("journal_mode memory")), "{refused:?}");
+}
+
+#[test]
 fn one_program_at_a_time_writes() {
     let (_directory, path) = place();
     let held = Lock::take(&path).expect("the lock");
