@@ -17,7 +17,7 @@ use crate::config::{self, Config};
 use crate::exit::{self, Code, Fail};
 use crate::log;
 use crate::source::Source;
-use crate::source::live::Live;
+use crate::source::live::{Live, Mounts};
 use crate::source::overlay::Overlay;
 use crate::state::files::FileError;
 use crate::state::owner;
@@ -123,7 +123,11 @@ fn verb(verb: &Verb, config: &Config, format: Format) -> Result<(), Fail> {
 fn machine(config: &Config) -> Box<dyn Source> {
     match rustix::process::geteuid().is_root() {
         true => Box::new(Live),
-        false => Box::new(Overlay::new(Box::new(Live), config.root_tape.clone())),
+        false => {
+            let mounts = Mounts::default();
+            let overlay = Overlay::new(Box::new(Live), config.root_tape.clone());
+            Box::new(overlay.keep_mounts(move || mounts.may_differ()))
+        }
     }
 }
 

@@ -6,8 +6,11 @@
 //! a program, besides the agent's own state.
 
 mod command;
+mod mounts;
 #[cfg(target_os = "linux")]
 mod rtnetlink;
+
+pub use mounts::Mounts;
 
 use super::{Answer, Ask, Miss, Source, Space, Stat, Table};
 use rustix::buffer::spare_capacity;

@@ -3,7 +3,8 @@
 //! Knows where a live answer comes first, and where the sandbox of a service lies ([`Rooted`]). Every other
 //! question goes to the machine alone. A tape of another boot, or older than three hours, or that others than
 //! root could have written, counts for nothing: what it would tell is then denied, as without it. It is
-//! read when the first answer is wanted and let go of when the look is over.
+//! read when the first answer is wanted and let go of when the look is over. Only the mounts, which every sample asks
+//! for, are kept for as long as neither they nor the tape changed.
 
 mod lay;
 mod read;
@@ -16,6 +17,7 @@ use std::cell::{Ref, RefCell};
 use std::path::PathBuf;
 
 pub use read::BYTES as TAPE_BYTES;
+use read::Version;
 
 /// A tape may be so old, in seconds. It is made every hour, and may fail once.
 const AGE_SECONDS_MAX: f64 = 3.0 * 3600.0;
@@ -26,6 +28,8 @@ pub const UPTIME: &str = "/proc/uptime";
 /// What a user namespace maps.
 const UID_MAP: &str = "/proc/self/uid_map";
 const OWN_MOUNTS: &str = "/proc/self/mountinfo";
+/// Bytes of mounts that are kept; more are made anew for each look.
+const MOUNTS_BYTES: usize = 64 * 1024;
 
 /// The machine, and what root told of it.
 pub struct Overlay {
@@ -35,12 +39,28 @@ pub struct Overlay {
     held: RefCell<Option<Result<Tape, String>>>,
     /// Why there was no tape when that was last logged.
     said: RefCell<Option<String>>,
+    /// Whether the mounts may differ from when this was last asked.
+    mounts_differ: Box<dyn Fn() -> bool>,
+    mounts: RefCell<Option<Mounts>>,
+}
+
+/// The host's mounts, and the tape that they were made with.
+struct Mounts {
+    version: Version,
+    bytes: Vec<u8>,
 }
 
 impl Overlay {
     /// Lays the tape in `file`, which need not be there, over `live`.
     pub fn new(live: Box<dyn Source>, file: PathBuf) -> Overlay {
-        Overlay { live, file, held: RefCell::default(), said: RefCell::default() }
+        let (held, said, mounts) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Overlay { live, file, held, said, mounts, mounts_differ: Box::new(|| true) }
+    }
+
+    /// Keeps the host's mounts until `differ` says that they may be others.
+    #[must_use]
+    pub fn keep_mounts(self, differ: impl Fn() -> bool + 'static) -> Overlay {
+        Overlay { mounts_differ: Box::new(differ), ..self }
     }
 
     fn tape(&self) -> Ref<'_, Option<Result<Tape, String>>> {
@@ -80,9 +100,20 @@ impl Overlay {
     }
 
     fn mounts(&self, ask: &Ask) -> Result<Answer, Miss> {
+        // In this order: what changes after it was asked makes the next answer another one.
+        let (differ, version) = ((self.mounts_differ)(), read::version(&self.file));
+        let mut kept = self.mounts.borrow_mut();
+        if let Some(kept) = kept.as_ref().filter(|kept| !differ && Some(kept.version) == version) {
+            return Ok(Answer::Bytes(kept.bytes.clone()));
+        }
+        *kept = None;
         match self.hidden(ask) {
             Ok(Answer::Bytes(roots)) if self.live.get(ask).is_err() => {
-                Ok(Answer::Bytes(lay::mounts(&self.live.file(OWN_MOUNTS)?, &roots)))
+                let bytes = lay::mounts(&self.live.file(OWN_MOUNTS)?, &roots);
+                if let Some(version) = version.filter(|_| bytes.len() <= MOUNTS_BYTES) {
+                    *kept = Some(Mounts { version, bytes: bytes.clone() });
+                }
+                Ok(Answer::Bytes(bytes))
             }
             other => other,
         }

@@ -11,6 +11,16 @@ use std::path::Path;
 /// A root tape is no larger, in bytes.
 pub const BYTES: usize = 1024 * 1024;
 
+/// Which tape is there: root writes each into a file of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version(u64, i64, u64, i64);
+
+/// The version of the tape that is there, if one is.
+pub fn version(path: &Path) -> Option<Version> {
+    let stat = rustix::fs::lstat(path).ok()?;
+    Some(Version(stat.st_ino, stat.st_mtime, stat.st_mtime_nsec, stat.st_size))
+}
+
 /// The tape; `None` where there is no file.
 ///
 /// # Errors
@@ -31,7 +41,8 @@ pub fn tape(path: &Path) -> Result<Option<Tape>, String> {
         return Err("others than root can write to it".to_owned());
     }
     let limit = u64::try_from(BYTES).unwrap_or(u64::MAX);
-    let mut bytes = Vec::new();
+    // One more, so that its end is met without another buffer.
+    let mut bytes = Vec::with_capacity(usize::try_from(stat.st_size).unwrap_or(BYTES).min(BYTES) + 1);
     File::from(fd).take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() > BYTES {
         return Err(format!("it is larger than {BYTES} bytes"));

@@ -1,8 +1,10 @@
 use super::*;
 use crate::source::Space;
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::rc::Rc;
 
 const DMI: &str = "/sys/firmware/dmi/tables/DMI";
 const TCP: &str = "/proc/net/tcp";
@@ -36,7 +38,7 @@ fn roots() -> Tape {
 }
 
 /// An overlay whose file is root's, if we can make one.
-fn over(live: Tape, file: &Path, text: &str) -> Option<Overlay> {
+fn over(live: impl Source + 'static, file: &Path, text: &str) -> Option<Overlay> {
     fs::write(file, text).expect("written");
     fs::set_permissions(file, fs::Permissions::from_mode(0o640)).expect("a mode");
     if !rustix::process::geteuid().is_root() {
@@ -142,4 +144,42 @@ fn a_tape_is_read_once_for_a_look_and_let_go_after_it() {
     source.rest();
     assert!(overlay.held.borrow().is_none());
     assert_eq!(source.file(DMI), Ok(b"new".to_vec()));
+}
+
+/// Counts how often it is asked for its mounts.
+struct Counted(Tape, Rc<Cell<u32>>);
+
+impl Source for Counted {
+    fn get(&self, ask: &Ask) -> Result<Answer, Miss> {
+        if matches!(ask, Ask::File(path) if path == OWN_MOUNTS) {
+            self.1.set(self.1.get() + 1);
+        }
+        self.0.get(ask)
+    }
+}
+
+#[test]
+fn mounts_are_kept_until_they_or_the_tape_may_differ() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("root.tape");
+    let (count, differ) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(true)));
+    let Some(overlay) = over(Counted(live(), count.clone()), &file, &roots().to_text()) else { return };
+    let asked = differ.clone();
+    let overlay = overlay.keep_mounts(move || asked.get());
+    let look = |source: &dyn Source| {
+        let mounts = source.text("/proc/1/mountinfo").expect("mounts");
+        source.rest();
+        (mounts.split(' ').nth(5).map(str::to_owned), count.get())
+    };
+    assert_eq!(look(&overlay), (Some("rw".to_owned()), 1));
+    differ.set(false);
+    assert_eq!(look(&overlay), (Some("rw".to_owned()), 1));
+    let other = roots().file("/proc/1/mountinfo", "21 1 8:1 / / ro,sync - ext4 /dev/sda1 rw\n").to_text();
+    let next = dir.path().join("next");
+    fs::write(&next, other).expect("written");
+    fs::rename(&next, &file).expect("put in place");
+    assert_eq!(look(&overlay), (Some("ro,sync".to_owned()), 2));
+    assert_eq!(look(&overlay), (Some("ro,sync".to_owned()), 2));
+    differ.set(true);
+    assert_eq!(look(&overlay), (Some("ro,sync".to_owned()), 3));
 }
