@@ -12,6 +12,9 @@
 //! A unit may be a link to a file elsewhere (`systemctl link`; on NixOS all are). Where the way to that file leads
 //! through a mount that may not answer, it is told by its name alone: opening it could hold the agent for ever.
 //!
+//! All these files are read again when something was added to a folder of units, or a unit started or ended; what is
+//! edited in place shows within an hour.
+//!
 //! A service that is meant to be there all the time has its state among its attributes, and a change of it is
 //! an event. That of one which comes and goes by design (a timer's, one that the bus starts) is volatile.
 
@@ -26,7 +29,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The probe.
 pub const PROBE: Probe =
-    Probe { name: "services", os: &[Os::Linux], every: Every::CheckIn, needs: "", mark: None, run };
+    Probe { name: "services", os: &[Os::Linux], every: Every::CheckIn, needs: "", mark: Some(mark), run };
+
+/// Changes with each unit that starts or ends.
+const ACTIVE: &str = "/run/systemd/units";
 
 /// Where a folder's links and files come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +77,23 @@ enum File {
     Alias(String),
     /// A file in a folder of units, or a link to one elsewhere.
     Unit { linked: bool },
+}
+
+/// When the folders changed, and those in them that an administrator's commands change. Nothing where no file shows
+/// that a unit started or ended.
+fn mark(source: &dyn Source) -> Option<String> {
+    let changed = |path: &str| source.stat(path).ok().map(|stat| stat.modified.0);
+    let mut all = vec![Some(changed(ACTIVE)?)];
+    for (folder, origin) in FOLDERS {
+        all.push(changed(folder));
+        let names =
+            if matches!(origin, Origin::Admin | Origin::Runtime) { source.names(folder) } else { Ok(Vec::new()) };
+        let inner = names.unwrap_or_default().into_iter().filter(|name| !name.ends_with(".service"));
+        let paths = inner.map(|name| format!("{folder}/{name}"));
+        // A link is not followed: it may lead to where nobody answers.
+        all.extend(paths.filter(|path| source.link(path).is_err()).map(|path| changed(&path)));
+    }
+    Some(format!("{all:?}"))
 }
 
 fn run(source: &dyn Source) -> Result<Found, Problem> {
@@ -300,7 +323,7 @@ fn service(
 /// The services that are active; nothing where systemd does not run, or does not tell.
 fn active(source: &dyn Source) -> Option<BTreeSet<String>> {
     source.stat("/run/systemd/system").ok()?;
-    if let Ok(names) = source.names("/run/systemd/units") {
+    if let Ok(names) = source.names(ACTIVE) {
         return Some(names.iter().filter_map(|name| name.strip_prefix("invocation:")).map(str::to_owned).collect());
     }
     let roots = ["/sys/fs/cgroup/system.slice", "/sys/fs/cgroup/systemd/system.slice"];

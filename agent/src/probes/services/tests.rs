@@ -9,10 +9,14 @@ const ETC: &str = "/etc/systemd/system";
 const LIB: &str = "/usr/lib/systemd/system";
 
 fn folder(tape: Tape, path: &str) -> Tape {
+    changed(tape, path, 0)
+}
+
+fn changed(tape: Tape, path: &str, at: i64) -> Tape {
     let stat = crate::source::Stat {
         form: 'd',
         size_bytes: 0,
-        modified: shared::unit::At(0),
+        modified: shared::unit::At(at),
         uid: 0,
         mode: 0o755,
         device: (0, 1),
@@ -180,4 +184,18 @@ fn this_machine_has_the_services_that_systemctl_lists() {
         .collect();
     assert_eq!(ours, theirs);
     println!("{} services, as systemctl", ours.len());
+}
+
+#[test]
+fn the_mark_changes_with_folders_of_units_and_with_what_runs() {
+    let wants = format!("{ETC}/multi-user.target.wants");
+    assert_eq!(mark(&changed(machine(), ETC, 1)), None, "no file shows what starts and ends");
+    let before = changed(changed(changed(machine(), ETC, 1), &wants, 1), ACTIVE, 1);
+    let marked = mark(&before);
+    assert!(marked.is_some() && marked == mark(&before.clone()));
+    for path in [ETC, LIB, &wants, ACTIVE] {
+        assert_ne!(mark(&changed(before.clone(), path, 2)), marked, "{path}");
+    }
+    let led_away = before.link(&wants, "/net/dead/wants");
+    assert_eq!(mark(&led_away), mark(&changed(led_away.clone(), &wants, 9)), "a link is not followed");
 }
