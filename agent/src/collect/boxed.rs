@@ -72,6 +72,10 @@ impl<'a> Boxed<'a> {
 }
 
 impl Source for Boxed<'_> {
+    fn told_version(&self) -> Option<String> {
+        self.inner.told_version()
+    }
+
     fn get(&self, ask: &Ask) -> Result<Answer, Miss> {
         let why = if self.bytes.get() > BYTES_MAX {
             Some("it read more bytes than a probe may")

@@ -8,7 +8,7 @@
 mod command;
 mod mounts;
 #[cfg(target_os = "linux")]
-mod rtnetlink;
+mod netlink;
 
 pub use mounts::Mounts;
 
@@ -252,7 +252,7 @@ fn space(path: &str) -> Result<Space, Miss> {
 
 #[cfg(target_os = "linux")]
 fn netlink(table: Table) -> Result<Vec<u8>, Miss> {
-    rtnetlink::dump(table)
+    netlink::dump(table)
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -37,7 +37,7 @@ pub enum Ask {
     User,
 }
 
-/// Tables that rtnetlink(7) dumps; an answer is the concatenation of its messages, headers included.
+/// Tables that the kernel dumps over netlink(7); an answer is the concatenation of its messages, headers included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
     /// RTM_GETLINK: interfaces, with their permanent addresses.
@@ -46,6 +46,8 @@ pub enum Table {
     Addresses,
     /// RTM_GETROUTE: default routes, the others left out.
     Routes,
+    /// SOCK_DIAG_BY_FAMILY (sock_diag(7)): TCP sockets that listen, and unconnected UDP sockets.
+    Sockets,
 }
 
 /// Every command that an agent can ever run: absolute program, fixed arguments, no shell, C locale.
@@ -168,6 +170,11 @@ pub trait Source {
     /// Whether it tells all that it ever could. One that is not whole may become so: a look at everything is then due.
     fn is_whole(&self) -> bool {
         true
+    }
+
+    /// Another one once what is told beside the machine's own answers has changed; `None` where nothing is told.
+    fn told_version(&self) -> Option<String> {
+        None
     }
 }
 

@@ -163,6 +163,10 @@ impl Source for Overlay {
     fn is_whole(&self) -> bool {
         matches!(*self.tape(), Some(Ok(_)))
     }
+
+    fn told_version(&self) -> Option<String> {
+        read::version(&self.file).map(|version| format!("{version:?}"))
+    }
 }
 
 /// Whether every user has a number here (user_namespaces(7)).

@@ -1,6 +1,7 @@
 use super::*;
 use crate::source::live::Live;
 use crate::source::tape::Tape;
+use crate::source::{Answer, Ask};
 use proptest::prelude::*;
 use std::process::Command;
 
@@ -174,4 +175,70 @@ fn a_user_without_a_number_is_unknown_and_hidden_owners_are_denied() {
     assert_eq!(told(&sandbox), (vec![None, Some(0)], Some(Why::Denied)));
     let whole = tape.file("/proc/self/uid_map", "0 0 4294967295\n").user(0);
     assert_eq!(told(&whole), (vec![Some(65_534), Some(0)], None));
+}
+
+/// A tape's answers, beside what a tape of root's is known by.
+struct Told(Tape, Option<&'static str>);
+
+impl Source for Told {
+    fn get(&self, ask: &Ask) -> Result<Answer, Miss> {
+        self.0.get(ask)
+    }
+
+    fn told_version(&self) -> Option<String> {
+        self.1.map(str::to_owned)
+    }
+}
+
+/// A message as the kernel writes it (linux/inet_diag.h), with a port, a length of its queue, a user and an inode.
+fn diag(port: u16, queue: u32, uid: u32, inode: u32) -> Vec<u8> {
+    let mut bytes = vec![0; 88];
+    for (at, field) in [(0, 88), (72, queue), (80, uid), (84, inode)] {
+        bytes[at..at + 4].copy_from_slice(&field.to_ne_bytes());
+    }
+    bytes[20..22].copy_from_slice(&port.to_be_bytes());
+    bytes
+}
+
+#[test]
+fn the_mark_changes_with_sockets_and_with_who_tells_of_owners() {
+    let of = |messages: &[Vec<u8>], told| mark(&Told(Tape::new().netlink(Table::Sockets, messages.concat()), told));
+    let (ssh, web) = (diag(22, 0, 0, 7), diag(80, 0, 33, 8));
+    let marked = of(&[ssh.clone(), web.clone()], Some("1"));
+    assert!(marked.is_some());
+    assert_eq!(of(&[web.clone(), ssh.clone()], Some("1")), marked, "the order is the kernel's affair");
+    assert_eq!(of(&[ssh.clone(), diag(80, 9, 33, 8)], Some("1")), marked, "a queue moves all the time");
+    let others =
+        [vec![], vec![ssh.clone()], vec![ssh.clone(), diag(81, 0, 33, 8)], vec![ssh.clone(), diag(80, 0, 33, 9)]];
+    for other in others {
+        assert_ne!(of(&other, Some("1")), marked);
+    }
+    let all = [ssh, web];
+    assert_ne!(of(&all, Some("2")), marked);
+    assert_eq!(of(&all, None), None, "owners change without a sign");
+    assert_eq!(mark(&Told(Tape::new(), Some("1"))), None, "a kernel that does not tell");
+    assert_eq!(of(&[vec![9, 0, 0, 0, 0]], Some("1")), None);
+}
+
+#[test]
+fn what_listens_shows_in_the_mark() {
+    struct Here;
+    impl Source for Here {
+        fn get(&self, ask: &Ask) -> Result<Answer, Miss> {
+            Live.get(ask)
+        }
+
+        fn told_version(&self) -> Option<String> {
+            Some(String::new())
+        }
+    }
+    // Not every kernel has it.
+    let Some(before) = mark(&Here) else { return };
+    #[expect(clippy::disallowed_types, reason = "a socket to be seen")]
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let dump = Live.get(&Ask::Netlink(Table::Sockets)).expect("sockets");
+    let Answer::Bytes(dump) = dump else { panic!("bytes") };
+    let sockets = parse_diag(&dump).expect("whole messages");
+    assert!(sockets.iter().any(|[_, id, _]| id.starts_with(&port.to_be_bytes())), "{port} is not in {before}");
 }

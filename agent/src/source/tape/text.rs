@@ -36,8 +36,8 @@ use std::str::FromStr;
 const MAGIC: &str = "muster-tape 1 ";
 /// Bytes that one base64 line holds: 76 characters.
 const LINE_BYTES: usize = 57;
-const TABLES: [(Table, &str); 3] =
-    [(Table::Links, "links"), (Table::Addresses, "addresses"), (Table::Routes, "routes")];
+const TABLES: [(Table, &str); 4] =
+    [(Table::Links, "links"), (Table::Addresses, "addresses"), (Table::Routes, "routes"), (Table::Sockets, "sockets")];
 
 /// What the lines of an answer begin with.
 const MARKS: [char; 6] = ['|', '>', '=', '-', '@', '!'];

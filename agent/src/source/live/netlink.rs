@@ -1,4 +1,4 @@
-//! Dumps of the kernel's network tables by rtnetlink(7): one request, then messages until NLMSG_DONE.
+//! Dumps of the kernel's network tables by rtnetlink(7) and sock_diag(7): one request, then messages until NLMSG_DONE.
 //!
 //! Knows the outer frame (`linux/netlink.h`): lengths, sequence, end, errors. What the messages say is for
 //! the probe that asked.
@@ -37,6 +37,10 @@ const NLM_F_DUMP: u16 = 0x300;
 const IFLA_EXT_MASK: u16 = 29;
 /// `RTEXT_FILTER_SKIP_STATS`: without counters, which are half of an interface's message.
 const SKIP_STATS: u32 = 1 << 3;
+/// IPPROTO_TCP and the bit of TCP_LISTEN (include/net/tcp_states.h).
+const TCP_LISTEN: (u8, u32) = (6, 1 << 10);
+/// IPPROTO_UDP and the bit of TCP_CLOSE, which for UDP is "unconnected".
+const UDP_UNCONNECTED: (u8, u32) = (17, 1 << 7);
 
 /// One dump as it comes in.
 #[derive(Debug, Default)]
@@ -58,27 +62,24 @@ struct Dump {
 /// come to an end. Of routes what came until then is enough, if a default one is among it.
 pub(super) fn dump(table: Table) -> Result<Vec<u8>, Miss> {
     let mut messages = Vec::new();
-    // Routes by families: behind a long table of the one, the other's default route would not be reached.
-    let families = match table {
-        Table::Routes => &[AddressFamily::INET, AddressFamily::INET6][..],
-        Table::Links | Table::Addresses => &[AddressFamily::UNSPEC][..],
-    };
-    for family in families {
-        messages.extend(dump_family(table, *family)?);
+    for body in bodies(table) {
+        messages.extend(dump_part(table, &body)?);
     }
     Ok(messages)
 }
 
-fn dump_family(table: Table, family: AddressFamily) -> Result<Vec<u8>, Miss> {
-    // One socket for each: the kernel goes on with a dump that was not read to its end. Protocol 0 is NETLINK_ROUTE.
+fn dump_part(table: Table, body: &[u8]) -> Result<Vec<u8>, Miss> {
+    // No protocol is NETLINK_ROUTE.
+    let protocol = (table == Table::Sockets).then_some(rustix::net::netlink::SOCK_DIAG);
+    // One socket for each: the kernel goes on with a dump that was not read to its end.
     let socket =
-        again(|| rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None))?;
+        again(|| rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol))?;
     set_socket_timeout(&socket, Timeout::Recv, Some(TIMEOUT)).map_err(miss)?;
     let mut datagram = vec![0; DATAGRAM_BYTES];
     let began = Instant::now();
     for seq in 1..=TRIES {
         // An unconnected socket speaks to port 0, which is the kernel.
-        again(|| rustix::net::send(&socket, &request(table, family, seq), SendFlags::empty()))?;
+        again(|| rustix::net::send(&socket, &request(table, body, seq), SendFlags::empty()))?;
         let mut dump = Dump::default();
         // To its end even if it changed: the kernel runs one dump per socket.
         while !dump.done {
@@ -111,30 +112,51 @@ fn receive<'a>(socket: &OwnedFd, datagram: &'a mut [u8]) -> Result<&'a [u8], Mis
     Ok(datagram.get(..filled).unwrap_or(&[]))
 }
 
-/// A dump request: header, the table's struct with its family and else zeros, and a filter for links.
-fn request(table: Table, family: AddressFamily, seq: u32) -> Vec<u8> {
-    let (kind, body_bytes): (u16, usize) = match table {
-        Table::Links => (18, 16),    // RTM_GETLINK, struct ifinfomsg
-        Table::Addresses => (22, 8), // RTM_GETADDR, struct ifaddrmsg
-        Table::Routes => (26, 12),   // RTM_GETROUTE, struct rtmsg
+/// What is asked, in the order in which it is: the table's struct with its family and else zeros, and filters.
+fn bodies(table: Table) -> Vec<Vec<u8>> {
+    // The families that are asked for have small numbers.
+    let family = |family: AddressFamily| u8::try_from(family.as_raw()).unwrap_or(0);
+    let (v4, v6) = (family(AddressFamily::INET), family(AddressFamily::INET6));
+    let body = |first: &[u8], bytes: usize| -> Vec<u8> {
+        let mut body = first.to_vec();
+        body.resize(bytes, 0);
+        body
     };
-    let mut bytes = vec![0; 4];
+    match table {
+        Table::Links => {
+            let mut links = body(&[], 16); // struct ifinfomsg
+            links.extend(8_u16.to_ne_bytes());
+            links.extend(IFLA_EXT_MASK.to_ne_bytes());
+            links.extend(SKIP_STATS.to_ne_bytes());
+            vec![links]
+        }
+        Table::Addresses => vec![body(&[], 8)], // struct ifaddrmsg
+        // By families: behind a long table of the one, the other's default route would not be reached.
+        Table::Routes => vec![body(&[v4], 12), body(&[v6], 12)], // struct rtmsg
+        Table::Sockets => {
+            let asked = [(v4, TCP_LISTEN), (v6, TCP_LISTEN), (v4, UDP_UNCONNECTED), (v6, UDP_UNCONNECTED)];
+            // struct inet_diag_req_v2
+            let first = |family, protocol, states: u32| [&[family, protocol, 0, 0], &states.to_ne_bytes()[..]].concat();
+            asked.iter().map(|(family, (protocol, states))| body(&first(*family, *protocol, *states), 56)).collect()
+        }
+    }
+}
+
+/// A dump request.
+fn request(table: Table, body: &[u8], seq: u32) -> Vec<u8> {
+    let kind: u16 = match table {
+        Table::Links => 18,     // RTM_GETLINK
+        Table::Addresses => 22, // RTM_GETADDR
+        Table::Routes => 26,    // RTM_GETROUTE
+        Table::Sockets => 20,   // SOCK_DIAG_BY_FAMILY
+    };
+    let length = u32::try_from(HEADER_BYTES + body.len()).unwrap_or(0);
+    let mut bytes = length.to_ne_bytes().to_vec();
     bytes.extend(kind.to_ne_bytes());
     bytes.extend((NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
     bytes.extend(seq.to_ne_bytes());
     bytes.extend([0; 4]);
-    // The families that are asked for have small numbers.
-    bytes.push(u8::try_from(family.as_raw()).unwrap_or(0));
-    bytes.resize(HEADER_BYTES + body_bytes, 0);
-    if table == Table::Links {
-        bytes.extend(8_u16.to_ne_bytes());
-        bytes.extend(IFLA_EXT_MASK.to_ne_bytes());
-        bytes.extend(SKIP_STATS.to_ne_bytes());
-    }
-    let length = u32::try_from(bytes.len()).unwrap_or(0);
-    if let Some(field) = bytes.first_chunk_mut::<4>() {
-        *field = length.to_ne_bytes();
-    }
+    bytes.extend(body);
     bytes
 }
 
