@@ -101,7 +101,7 @@ fn checks(config: &Config, deep: bool, now: At) -> Checks {
     checks.push(("clock", host::clock(&path, now)));
     authority(&config.state_dir.join(files::FOLDER), now, &mut checks);
     if runs == Some(true) {
-        checks.push(("agents", running::agents(&config.admin_socket)));
+        checks.extend(running::agents(&config.admin_socket));
     }
     checks
 }

@@ -57,6 +57,21 @@ fn silent_machines_are_counted_named_and_the_verb_is_told() {
 }
 
 #[test]
+fn an_older_collector_is_told_how_much_agents_of_which_version_say() {
+    assert_eq!(running::versions(&[]).state(), "PASS");
+    let row = |version: &str, unknown: u64| json!({"version": version, "unknown": unknown});
+    let advice = "upgrade the collector; see `muster agents list --unknown`";
+    let told = running::versions(&[row("0.3.0", 5), row("0.4.0", 1), row("0.3.0", 7)]);
+    let found =
+        "2 agents of version 0.3.0 said 12 words unknown here; 1 agent of version 0.4.0 said 1 word unknown here";
+    assert_eq!(told, Found::warn(found, advice));
+    let many: Vec<Value> = (0..7).map(|n| row(&format!("0.{n}"), 1)).collect();
+    assert!(
+        matches!(running::versions(&many), Found::Warn(found, _) if found.ends_with("0.4 said 1 word unknown here; and more"))
+    );
+}
+
+#[test]
 fn a_healthy_collector_is_told_from_one_with_open_keys_and_a_broken_database() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o750)).expect("a mode");
