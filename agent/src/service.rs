@@ -57,7 +57,7 @@ impl Watchdog {
     /// Gives a sign if the last one was not just given.
     pub fn alive(&mut self, now: Duration) {
         if let Some(half) = self.half
-            && self.last.is_none_or(|last| now.saturating_sub(last) >= half / 4)
+            && self.last.is_none_or(|last| now.saturating_sub(last) >= half / 2)
         {
             notify("WATCHDOG=1");
             self.last = Some(now);
@@ -140,10 +140,10 @@ mod tests {
         let mut watchdog = Watchdog { half: Some(s(40)), last: None };
         watchdog.alive(s(100));
         assert_eq!((watchdog.last, watchdog.wait(s(100))), (Some(s(100)), s(40)));
-        watchdog.alive(s(109));
-        assert_eq!((watchdog.last, watchdog.wait(s(109))), (Some(s(100)), s(31)));
-        watchdog.alive(s(115));
-        assert_eq!((watchdog.last, watchdog.wait(s(115))), (Some(s(115)), s(40)));
+        watchdog.alive(s(119));
+        assert_eq!((watchdog.last, watchdog.wait(s(119))), (Some(s(100)), s(21)));
+        watchdog.alive(s(125));
+        assert_eq!((watchdog.last, watchdog.wait(s(125))), (Some(s(125)), s(40)));
         assert_eq!(watchdog.wait(s(999)), s(0));
         let mut none = Watchdog { half: None, last: None };
         none.alive(s(100));

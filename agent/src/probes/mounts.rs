@@ -15,6 +15,7 @@
 
 use crate::source::{Miss, Source, Space};
 use shared::checkin::{Problem, Why};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// Filesystems that hold files of their own on this machine.
@@ -141,7 +142,15 @@ impl Mount {
 /// # Errors
 /// The problem why the mounts cannot be known.
 pub fn local(source: &dyn Source) -> Result<Vec<Mount>, Problem> {
-    Ok(select(&all(source)?))
+    let table = ask(source)?;
+    let known = |last: &(Table, Vec<Mount>)| (last.0 == table).then(|| last.1.clone());
+    if let Some(mounts) = LAST.with_borrow(|last| last.as_ref().and_then(known)) {
+        return Ok(mounts);
+    }
+    let mounts = select(&table.mounts()?);
+    let kept = (table.bytes.len() <= KEPT_BYTES).then(|| (table, mounts.clone()));
+    LAST.set(kept);
+    Ok(mounts)
 }
 
 /// Every mount, from the first process's view where it may be read.
@@ -149,7 +158,28 @@ pub fn local(source: &dyn Source) -> Result<Vec<Mount>, Problem> {
 /// # Errors
 /// The problem why the mounts cannot be known.
 pub fn all(source: &dyn Source) -> Result<Vec<Mount>, Problem> {
-    const OWN: &str = "/proc/self/mountinfo";
+    ask(source)?.mounts()
+}
+
+/// Bytes of a table that is kept with what was made of it. Of a larger one it is made anew each time.
+const KEPT_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// The last table and the mounts of it that count: every sample asks, and the table hardly ever changes. Probes
+    /// run on one thread.
+    static LAST: RefCell<Option<(Table, Vec<Mount>)>> = const { RefCell::new(None) };
+}
+
+/// A table as it was read, and whether it is a service's own.
+#[derive(PartialEq, Eq)]
+struct Table {
+    bytes: Vec<u8>,
+    ours: bool,
+}
+
+const OWN: &str = "/proc/self/mountinfo";
+
+fn ask(source: &dyn Source) -> Result<Table, Problem> {
     let own = source.link("/proc/self/ns/mnt");
     let same = own.is_ok() && own == source.link("/proc/1/ns/mnt");
     let first = if same { Err(Miss::Absent) } else { source.file("/proc/1/mountinfo") };
@@ -157,15 +187,21 @@ pub fn all(source: &dyn Source) -> Result<Vec<Mount>, Problem> {
         Ok(bytes) => (bytes, false),
         Err(_) => (source.file(OWN).map_err(|miss| miss.problem(OWN))?, !same && own.is_ok()),
     };
-    let mut mounts = parse(&bytes);
-    if ours {
-        // It may be the sandbox's choice that nothing can be written here; what the filesystem itself says is true.
-        mounts.iter_mut().for_each(|mount| mount.options = without(&mount.options, "ro"));
+    Ok(Table { bytes, ours })
+}
+
+impl Table {
+    fn mounts(&self) -> Result<Vec<Mount>, Problem> {
+        let mut mounts = parse(&self.bytes);
+        if self.ours {
+            // It may be the sandbox's choice that nothing can be written here; what the filesystem itself says is true.
+            mounts.iter_mut().for_each(|mount| mount.options = without(&mount.options, "ro"));
+        }
+        if mounts.is_empty() && !self.bytes.is_empty() {
+            return Err(Problem::new(Why::Malformed, OWN).detail("no line of it is a mount"));
+        }
+        Ok(mounts)
     }
-    if mounts.is_empty() && !bytes.is_empty() {
-        return Err(Problem::new(Why::Malformed, OWN).detail("no line of it is a mount"));
-    }
-    Ok(mounts)
 }
 
 /// Whether the way to a path leads through a mount that may not answer. `/` is left out: were it dead, nothing

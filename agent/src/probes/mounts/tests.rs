@@ -159,6 +159,22 @@ fn what_is_mounted_for_a_container_is_left_out() {
     assert_eq!(chosen.iter().map(|mount| mount.point.as_str()).collect::<Vec<_>>(), ["/", "/var/lib/dockerish"]);
 }
 
+#[test]
+fn a_table_that_changed_is_looked_at_anew() {
+    let points = |table: &str| {
+        let mounts = local(&Tape::new().file("/proc/self/mountinfo", table)).expect("mounts");
+        mounts.into_iter().map(|mount| mount.point).collect::<Vec<_>>()
+    };
+    let one = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n";
+    let two = format!("{one}2 1 8:2 / /srv rw - ext4 /dev/sda2 rw\n");
+    for _ in 0..2 {
+        assert_eq!(
+            (points(one), points(one), points(&two)),
+            (vec!["/".into()], vec!["/".into()], vec!["/".into(), "/srv".into()])
+        );
+    }
+}
+
 /// A comparison of each with each would take minutes.
 #[test]
 fn as_many_mounts_as_the_kernel_allows_are_looked_through() {
