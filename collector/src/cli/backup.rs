@@ -6,7 +6,7 @@ use super::offline::{self, LAST_BACKUP, Settings};
 use super::output::{self, Column, Format};
 use crate::clock;
 use crate::pki::files::{DEPLOYMENT, FOLDER as PKI};
-use crate::store::backup::{self, BackupError, Verified};
+use crate::store::backup::{self, BackupError, Sum, Verified};
 use crate::store::restore::{self, Restored};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -44,20 +44,26 @@ enum Verb {
     },
     /// Read a copy through: its pages, its journal, the digest of every section.
     #[command(
-        after_help = "Example:\n  muster backup verify /var/backups/muster-2026-01-31.db\n\nEnds with 8 where the copy is not good."
+        after_help = "Example:\n  muster backup verify /var/backups/muster-2026-01-31.db\n\nEnds with 8 where the copy is not good, or FILE.sha256 is not beside it."
     )]
     Verify {
         /// The copy.
         file: PathBuf,
+        /// Take a copy without FILE.sha256 for good if its rows are: not every changed byte shows in them.
+        #[arg(long)]
+        without_sum: bool,
     },
     /// Put a copy in the place of the database; what was there is moved aside. Agents and API tokens that were revoked
     /// since the copy was made stay revoked, and no join token can be used any more.
     #[command(
-        after_help = "Example:\n  systemctl stop muster && muster backup restore /var/backups/muster-2026-01-31.db\n\nEnds with 6 where there is no such copy, with 8 where it is not good or a collector has the database; the\ndatabase is then as it was."
+        after_help = "Example:\n  systemctl stop muster && muster backup restore /var/backups/muster-2026-01-31.db\n\nEnds with 6 where there is no such copy, with 8 where it is not good, FILE.sha256 is not\nbeside it, or a collector has the database; the database is then as it was."
     )]
     Restore {
         /// The copy.
         file: PathBuf,
+        /// Take a copy without FILE.sha256 if its rows are good: not every changed byte shows in them.
+        #[arg(long)]
+        without_sum: bool,
     },
 }
 
@@ -82,21 +88,27 @@ pub fn run(backup: &Backup, format: Format) -> Result<(), Failure> {
             remember(&database, file, &verified)?;
             tell(format, "written and verified", file, &verified, None)
         }
-        Verb::Verify { file } => {
-            let verified = backup::verify(file).map_err(failure)?;
+        Verb::Verify { file, without_sum } => {
+            let verified = backup::verify(file, sum(*without_sum)).map_err(failure)?;
             if !verified.summed {
                 output::remark(&format!("{0}.sha256 is missing: only what {0} holds was checked", file.display()));
             }
             tell(format, "good", file, &verified, None)
         }
-        Verb::Restore { file } => restore(format, file, &offline::database(&backup.settings.read()?)),
+        Verb::Restore { file, without_sum } => {
+            restore(format, (file, sum(*without_sum)), &offline::database(&backup.settings.read()?))
+        }
     }
+}
+
+fn sum(may_be_missing: bool) -> Sum {
+    if may_be_missing { Sum::IfThere } else { Sum::Needed }
 }
 
 /// How much a copy steps back behind other programs.
 const NICE: i32 = 10;
 
-fn restore(format: Format, file: &Path, database: &Path) -> Result<(), Failure> {
+fn restore(format: Format, (file, asked): (&Path, Sum), database: &Path) -> Result<(), Failure> {
     if !file.is_file() {
         return Err(Failure::new(Code::NotFound, format!("{}: there is no such file", file.display())));
     }
@@ -110,7 +122,7 @@ fn restore(format: Format, file: &Path, database: &Path) -> Result<(), Failure> 
     let aside = aside(database, now);
     let uid = rustix::process::getuid().as_raw();
     let Restored { copy, agents, api_tokens, join_tokens } =
-        restore::restore(file, database, &aside, uid, now).map_err(failure)?;
+        restore::restore((file, asked), database, &aside, uid, now).map_err(failure)?;
     offline::give_back(database)?;
     tell(format, "restored", database, &copy, Some(aside.as_path()).filter(|aside| aside.exists()))?;
     if format == Format::Table {
@@ -217,6 +229,7 @@ fn failure(error: BackupError) -> Failure {
         BackupError::Open(_)
         | BackupError::NotGood { .. }
         | BackupError::Altered { .. }
+        | BackupError::NoSum { .. }
         | BackupError::Database { .. } => Code::Database,
     };
     Failure::new(code, error.to_string())
@@ -263,13 +276,13 @@ mod tests {
         assert_eq!(mode, 0o600);
         let again = backup(&config, Verb::Create { file: copy.clone(), keys: None }).expect_err("there already");
         assert_eq!(again.code, Code::Conflict);
-        backup(&config, Verb::Verify { file: copy.clone() }).expect("good");
-        backup(&config, Verb::Restore { file: copy.clone() }).expect("restored");
+        backup(&config, Verb::Verify { file: copy.clone(), without_sum: false }).expect("good");
+        backup(&config, Verb::Restore { file: copy.clone(), without_sum: false }).expect("restored");
         let kept = fs::read_dir(&state).expect("a folder").filter_map(Result::ok);
         let kept = kept.filter(|entry| entry.file_name().to_string_lossy().starts_with("muster.db.before-restore-2"));
         assert_eq!(kept.count(), 1);
         fs::remove_dir_all(&state).expect("all lost");
-        backup(&config, Verb::Restore { file: copy }).expect("restored to nothing");
+        backup(&config, Verb::Restore { file: copy, without_sum: false }).expect("restored to nothing");
         assert!(state.join("muster.db").exists());
     }
 
@@ -278,12 +291,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("copy.db");
         let config = folder.path().join("muster.toml");
-        let missing = backup(&config, Verb::Verify { file: file.clone() }).expect_err("missing");
+        let missing = backup(&config, Verb::Verify { file: file.clone(), without_sum: false }).expect_err("missing");
         assert_eq!(missing.code, Code::Database);
-        let missing = restore(Format::Table, &file, &folder.path().join("state/muster.db")).expect_err("missing");
+        let missing =
+            restore(Format::Table, (&file, Sum::Needed), &folder.path().join("state/muster.db")).expect_err("missing");
         assert_eq!(missing.code, Code::NotFound);
         assert!(!folder.path().join("state").exists());
         fs::write(&file, "not a database at all").expect("a file");
-        assert_eq!(backup(&config, Verb::Verify { file }).expect_err("not one").code, Code::Database);
+        assert_eq!(
+            backup(&config, Verb::Verify { file, without_sum: true }).expect_err("not one").code,
+            Code::Database
+        );
     }
 }

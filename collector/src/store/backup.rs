@@ -55,6 +55,14 @@ pub enum BackupError {
         /// The copy.
         path: PathBuf,
     },
+    /// There is nothing to compare the copy with.
+    #[error(
+        "{path}.sha256 is missing: nothing says that {path} is as it was made; put it beside the copy, or take what its rows say for it with --without-sum"
+    )]
+    NoSum {
+        /// The copy.
+        path: PathBuf,
+    },
     /// The database.
     #[error("{path}: {error}")]
     Database {
@@ -63,6 +71,15 @@ pub enum BackupError {
         /// The engine's words.
         error: super::engine::Error,
     },
+}
+
+/// What is asked of a copy beside its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sum {
+    /// `FILE.sha256` lies beside it.
+    Needed,
+    /// It may be missing: some of what stands in no row, or in one without a sum of its own, may then have changed.
+    IfThere,
 }
 
 /// What a verified backup holds.
@@ -88,7 +105,7 @@ pub fn create(database: &Path, target: &Path) -> Result<Verified, BackupError> {
         return Err(BackupError::Exists(target.to_owned()));
     }
     let temporary = with_suffix(target, ".part");
-    let made = copy(database, &temporary, Pace::Half).and_then(|()| verify(&temporary));
+    let made = copy(database, &temporary, Pace::Half).and_then(|()| verify(&temporary, Sum::IfThere));
     match made {
         Ok(verified) => {
             // First the sum: a copy that is there has one.
@@ -106,14 +123,18 @@ pub fn create(database: &Path, target: &Path) -> Result<Verified, BackupError> {
 /// Reads a backup through: its sum, its pages, its journal, the sums of its rows, the digests of its sections.
 ///
 /// # Errors
-/// [`BackupError::Altered`]; [`BackupError::NotGood`] with the first thing that is wrong.
-pub fn verify(copy: &Path) -> Result<Verified, BackupError> {
+/// [`BackupError::Altered`], [`BackupError::NoSum`]; [`BackupError::NotGood`] with the first thing that is wrong.
+pub fn verify(copy: &Path, asked: Sum) -> Result<Verified, BackupError> {
     let summed = match fs::read_to_string(with_suffix(copy, SUM)) {
         Ok(text) => {
             if text.split_whitespace().next() != Some(sum(copy)?.as_str()) {
                 return Err(BackupError::Altered { path: copy.to_owned() });
             }
             true
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound && asked == Sum::IfThere => false,
+        Err(error) if error.kind() == ErrorKind::NotFound && copy.exists() => {
+            return Err(BackupError::NoSum { path: copy.to_owned() });
         }
         Err(error) if error.kind() == ErrorKind::NotFound => false,
         Err(error) => return Err(BackupError::File { path: with_suffix(copy, SUM), error }),

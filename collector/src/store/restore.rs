@@ -4,7 +4,7 @@
 //! the place of the database, the rules run on it: what the ledger and the database that goes know as revoked is
 //! revoked, every join token is ended, and the journal says so.
 
-use super::backup::{BackupError, Pace, Verified, copy, remove, rename, verify, with_suffix};
+use super::backup::{BackupError, Pace, Sum, Verified, copy, remove, rename, verify, with_suffix};
 use super::disk::Floor;
 use super::engine::{Engine as _, Error};
 use super::ledger::{self, Ledger, Revoked};
@@ -43,12 +43,18 @@ pub struct Restored {
 ///
 /// # Errors
 /// [`BackupError`]; [`OpenError::Locked`] while a collector runs.
-pub fn restore(copy_from: &Path, database: &Path, aside: &Path, uid: u32, now: At) -> Result<Restored, BackupError> {
+pub fn restore(
+    (copy_from, asked): (&Path, Sum),
+    database: &Path,
+    aside: &Path,
+    uid: u32,
+    now: At,
+) -> Result<Restored, BackupError> {
     let _lock = Lock::take(database)?;
     if aside.exists() {
         return Err(BackupError::Exists(aside.to_owned()));
     }
-    let verified = verify(copy_from)?;
+    let verified = verify(copy_from, asked)?;
     let mut ledger = Ledger::beside(database)
         .map_err(|error| BackupError::File { path: database.with_file_name(ledger::FILE), error })?;
     // The database that goes may know more than the ledger, or may be unreadable: that is why it goes.

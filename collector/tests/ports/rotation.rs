@@ -2,6 +2,7 @@
 //! open the door.
 
 use crate::house::{Agent, House, beat, csr, key, text};
+use collector::store::backup::Sum;
 use reqwest::{Certificate, Client, Identity};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -131,8 +132,14 @@ async fn restored(house: House, database: &Path, copy: &Path) -> House {
     let House { running, folder } = house;
     let config = running.app.config.clone();
     running.stop().await;
-    collector::store::restore::restore(copy, database, &folder.path().join("aside.db"), 0, collector::clock::now())
-        .expect("restored");
+    collector::store::restore::restore(
+        (copy, Sum::Needed),
+        database,
+        &folder.path().join("aside.db"),
+        0,
+        collector::clock::now(),
+    )
+    .expect("restored");
     let running = collector::serve::start(config, Default::default()).await.expect("a collector");
     House { running, folder }
 }

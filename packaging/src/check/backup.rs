@@ -114,16 +114,22 @@ fn copies(binary: &Path, config: &Path, dir: &Path, span: Duration) -> Result<u3
     Ok(made)
 }
 
-/// Whether a good copy is good, and each bad one is refused.
+/// Whether a good copy is good, and each bad one is refused, with its sum beside it and without.
 fn refused(binary: &Path, copy: &Path, bytes: u64) -> Result<bool> {
-    let verify = |file: &Path| -> Result<bool> {
-        Ok(Command::new(binary).args(["backup", "verify"]).arg(file).output()?.status.success())
+    let asked = |file: &Path, more: &[&str]| -> Result<bool> {
+        Ok(Command::new(binary).args(["backup", "verify"]).args(more).arg(file).output()?.status.success())
     };
+    let verify = |file: &Path| asked(file, &[]);
     let whole = verify(copy)?;
     println!("{} 69 backup verify of a whole copy", if whole { "PASS" } else { "FAIL" });
     let text = std::fs::read(copy)?;
-    let bad = copy.with_extension("bad");
-    let mut taken = 0;
+    let (bad, bare) = (copy.with_extension("bad"), copy.with_extension("bare"));
+    let beside = |file: &Path| std::path::PathBuf::from(format!("{}.sha256", file.display()));
+    std::fs::copy(beside(copy), beside(&bad))?;
+    std::fs::copy(copy, &bare)?;
+    let alone = verify(&bare)?;
+    println!("{} 69 a copy without its sum is refused", if alone { "FAIL" } else { "PASS" });
+    let (mut taken, mut unseen_alone) = (0, 0);
     for place in 0..ALTERED {
         let mut altered = text.clone();
         let at = usize::try_from((bytes - 1) * (place * 2 + 1) / (2 * ALTERED))?;
@@ -132,12 +138,15 @@ fn refused(binary: &Path, copy: &Path, bytes: u64) -> Result<bool> {
         }
         std::fs::write(&bad, &altered)?;
         taken += u32::from(verify(&bad)?);
+        std::fs::rename(&bad, &bare)?;
+        unseen_alone += u32::from(asked(&bare, &["--without-sum"])?);
     }
+    println!("     of {ALTERED} altered copies {unseen_alone} are taken with --without-sum and no sum, which says so");
     let altered = super::figure("69 altered copies that are taken for good", f64::from(taken), "", 0.0);
     let mut taken = 0;
     for cut in [1, 4096, text.len() / 2] {
         std::fs::write(&bad, text.get(..text.len() - cut).unwrap_or_default())?;
         taken += u32::from(verify(&bad)?);
     }
-    Ok(super::figure("69 cut copies that are taken for good", f64::from(taken), "", 0.0) && altered && whole)
+    Ok(super::figure("69 cut copies that are taken for good", f64::from(taken), "", 0.0) && altered && whole && !alone)
 }

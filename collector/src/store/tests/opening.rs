@@ -1,7 +1,7 @@
 //! Opening, copying and checking files.
 
 use super::*;
-use crate::store::backup::{self, BackupError};
+use crate::store::backup::{self, BackupError, Sum};
 use crate::store::check;
 use crate::store::open::{Lock, OpenError};
 use crate::store::restore::restore;
@@ -70,22 +70,36 @@ fn a_backup_is_verified_and_put_back() {
     assert_eq!(batch(&mut writer, vec![create(3)]).0, Ok(()));
     drop(writer);
     let aside = directory.path().join("muster.db.before-restore");
-    assert_eq!(restore(&copy, &path, &aside, 0, NOW).expect("restored").copy.head, 2);
-    assert_eq!(backup::verify(&path).expect("good").head, 5, "two tokens ended, and that it was restored");
-    assert_eq!(backup::verify(&aside).expect("kept").head, 3);
+    assert_eq!(restore((&copy, Sum::Needed), &path, &aside, 0, NOW).expect("restored").copy.head, 2);
+    assert_eq!(
+        backup::verify(&path, Sum::IfThere).expect("good").head,
+        5,
+        "two tokens ended, and that it was restored"
+    );
+    assert_eq!(backup::verify(&aside, Sum::IfThere).expect("kept").head, 3);
 
     let bytes = fs::read(&copy).expect("a copy");
     fs::write(&copy, &bytes[..bytes.len() - 4096]).expect("cut short");
-    assert!(matches!(backup::verify(&copy), Err(BackupError::Altered { .. })));
+    assert!(matches!(backup::verify(&copy, Sum::Needed), Err(BackupError::Altered { .. })));
     fs::write(&copy, bytes).expect("whole again");
-    assert!(backup::verify(&copy).expect("good").summed);
+    assert!(backup::verify(&copy, Sum::Needed).expect("good").summed);
     fs::remove_file(directory.path().join("copy.db.sha256")).expect("the sum is gone");
+    let other = directory.path().join("aside.db");
     with(&copy, "delete from journal_subject; delete from journal where seq = 1");
-    let Err(BackupError::NotGood { finding, .. }) = backup::verify(&copy) else { panic!("a hole is found") };
+    assert!(matches!(backup::verify(&copy, Sum::Needed), Err(BackupError::NoSum { .. })));
+    assert!(matches!(restore((&copy, Sum::Needed), &path, &other, 0, NOW), Err(BackupError::NoSum { .. })));
+    let Err(BackupError::NotGood { finding, .. }) = backup::verify(&copy, Sum::IfThere) else {
+        panic!("a hole is found")
+    };
     assert_eq!(finding.to_string(), "journal: 1 entries, but the last is number 2");
-    assert!(matches!(restore(&copy, &path, &aside, 0, NOW), Err(BackupError::Exists(taken)) if taken == aside));
+    assert!(
+        matches!(restore((&copy, Sum::Needed), &path, &aside, 0, NOW), Err(BackupError::Exists(taken)) if taken == aside)
+    );
     let held = Lock::take(&path).expect("the lock");
-    assert!(matches!(restore(&copy, &path, &aside, 0, NOW), Err(BackupError::Open(OpenError::Locked { .. }))));
+    assert!(matches!(
+        restore((&copy, Sum::Needed), &path, &aside, 0, NOW),
+        Err(BackupError::Open(OpenError::Locked { .. }))
+    ));
     drop(held);
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::event::{Event, Told};
 use crate::register::model::{AgentState, ApiToken};
+use crate::store::backup::Sum;
 use crate::store::ledger::{Ledger, Revoked};
 use crate::store::page::Page;
 use crate::store::restore::restore;
@@ -62,7 +63,7 @@ fn what_was_revoked_since_the_backup_stays_so_and_join_tokens_are_dead() {
         let _ = std::fs::remove_file(format!("{}{ending}", path.display()));
     }
     let aside = directory.path().join("aside.db");
-    let restored = restore(&copy, &path, &aside, 0, NOW).expect("restored");
+    let restored = restore((&copy, Sum::Needed), &path, &aside, 0, NOW).expect("restored");
     assert_eq!((restored.agents, restored.api_tokens, restored.join_tokens), (1, 1, 1));
 
     let mut engine = open::reader(&path).expect("a reader");

@@ -1,6 +1,7 @@
 //! What a scrub finds keeps machines out, until another database is there.
 
 use super::*;
+use crate::store::backup::Sum;
 use crate::store::restore::restore;
 use crate::store::{Options, Store, backup, read, scrub};
 
@@ -38,7 +39,7 @@ async fn machines_are_turned_away_with_the_reason_until_a_backup_is_restored() {
     turned_away(&store, what).await;
     store.close().await;
 
-    restore(&copy, &path, &directory.path().join("aside.db"), 0, NOW).expect("restored");
+    restore((&copy, Sum::Needed), &path, &directory.path().join("aside.db"), 0, NOW).expect("restored");
     assert_eq!(scrub::last(&path), None);
     let store = open_store(&path);
     store.end_scrub();
