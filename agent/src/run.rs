@@ -184,6 +184,9 @@ impl Agent {
 
     /// Runs the probes that are due or owed and whose marks have changed.
     fn look(&mut self, due: Due) -> Sections {
+        if due.contact {
+            self.source.renew();
+        }
         let stream = &self.stream;
         let mut probes = schedule::probes(PROBES, due, &|name| stream.owes(name), &self.config.disabled);
         let mut marks = Vec::new();

@@ -167,6 +167,9 @@ pub trait Source {
     /// A look is over: what is kept in memory for it alone may go.
     fn rest(&self) {}
 
+    /// The next look is for a report: what was kept from looks before counts no more.
+    fn renew(&self) {}
+
     /// Whether it tells all that it ever could. One that is not whole may become so: a look at everything is then due.
     fn is_whole(&self) -> bool {
         true

@@ -42,6 +42,8 @@ pub struct Overlay {
     /// Whether the mounts may differ from when this was last asked.
     mounts_differ: Box<dyn Fn() -> bool>,
     mounts: RefCell<Option<Mounts>>,
+    /// This namespace's own, for one look: several probes ask for them.
+    own: RefCell<Option<Vec<u8>>>,
 }
 
 /// The host's mounts, and the tape that they were made with.
@@ -53,8 +55,9 @@ struct Mounts {
 impl Overlay {
     /// Lays the tape in `file`, which need not be there, over `live`.
     pub fn new(live: Box<dyn Source>, file: PathBuf) -> Overlay {
-        let (held, said, mounts) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Overlay { live, file, held, said, mounts, mounts_differ: Box::new(|| true) }
+        let (held, said, mounts, own) =
+            (RefCell::default(), RefCell::default(), RefCell::default(), RefCell::default());
+        Overlay { live, file, held, said, mounts, own, mounts_differ: Box::new(|| true) }
     }
 
     /// Keeps the host's mounts until `differ` says that they may be others.
@@ -109,7 +112,8 @@ impl Overlay {
         *kept = None;
         match self.hidden(ask) {
             Ok(Answer::Bytes(roots)) if self.live.get(ask).is_err() => {
-                let bytes = lay::mounts(&self.live.file(OWN_MOUNTS)?, &roots);
+                *self.own.borrow_mut() = None;
+                let bytes = lay::mounts(&self.own_mounts()?, &roots);
                 if let Some(version) = version.filter(|_| bytes.len() <= MOUNTS_BYTES) {
                     *kept = Some(Mounts { version, bytes: bytes.clone() });
                 }
@@ -117,6 +121,16 @@ impl Overlay {
             }
             other => other,
         }
+    }
+
+    fn own_mounts(&self) -> Result<Vec<u8>, Miss> {
+        let mut held = self.own.borrow_mut();
+        if let Some(bytes) = held.as_ref() {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.live.file(OWN_MOUNTS)?;
+        *held = Some(bytes.clone()).filter(|bytes| bytes.len() <= MOUNTS_BYTES);
+        Ok(bytes)
     }
 
     fn sockets(&self, ask: &Ask) -> Result<Answer, Miss> {
@@ -148,6 +162,7 @@ impl Overlay {
 impl Source for Overlay {
     fn get(&self, ask: &Ask) -> Result<Answer, Miss> {
         match Rooted::of(ask) {
+            None if matches!(ask, Ask::File(path) if path == OWN_MOUNTS) => self.own_mounts().map(Answer::Bytes),
             None => self.live.get(ask),
             Some(Rooted::Firmware | Rooted::Closed | Rooted::Process) => self.hidden(ask),
             Some(Rooted::Mounts) => self.mounts(ask),
@@ -158,6 +173,11 @@ impl Source for Overlay {
 
     fn rest(&self) {
         *self.held.borrow_mut() = None;
+        *self.own.borrow_mut() = None;
+    }
+
+    fn renew(&self) {
+        *self.mounts.borrow_mut() = None;
     }
 
     fn is_whole(&self) -> bool {

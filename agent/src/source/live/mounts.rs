@@ -1,7 +1,8 @@
 //! Whether the mounts of this namespace are still those that were read. Does not know them.
 //!
 //! The kernel tells of each mount and unmount (poll(2) on `/proc/self/mountinfo`, proc_pid_mountinfo(5)). It does not
-//! tell that a filesystem made itself read-only after an error: so after a minute they may differ without a word.
+//! tell that a filesystem made itself read-only after an error: so they may differ without a word after the time in
+//! which a report, which looks at them in any case, is usually due.
 
 use crate::clock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -11,7 +12,8 @@ use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 const FILE: &str = "/proc/self/mountinfo";
-const SILENT: Duration = Duration::from_secs(60);
+/// Longer than the usual interval of check-ins and its jitter.
+const SILENT: Duration = Duration::from_secs(330);
 
 /// Watches them from the first question on.
 #[derive(Debug, Default)]
@@ -57,6 +59,6 @@ mod tests {
         // Others may mount and unmount meanwhile, but not each time.
         assert!((0..100).any(|_| !mounts.may_differ()));
         mounts.said.set(clock::uptime().checked_sub(SILENT));
-        assert!(mounts.may_differ(), "a minute is over");
+        assert!(mounts.may_differ(), "they were silent for too long");
     }
 }

@@ -182,4 +182,20 @@ fn mounts_are_kept_until_they_or_the_tape_may_differ() {
     assert_eq!(look(&overlay), (Some("ro,sync".to_owned()), 2));
     differ.set(true);
     assert_eq!(look(&overlay), (Some("ro,sync".to_owned()), 3));
+    differ.set(false);
+    overlay.renew();
+    assert_eq!(look(&overlay), (Some("ro,sync".to_owned()), 4));
+}
+
+#[test]
+fn the_namespaces_own_mounts_are_read_once_for_a_look() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let count = Rc::new(Cell::new(0));
+    let overlay = Overlay::new(Box::new(Counted(live(), count.clone())), dir.path().join("none"));
+    let source: &dyn Source = &overlay;
+    let first = source.file(OWN_MOUNTS);
+    assert!(first.is_ok() && first == source.file(OWN_MOUNTS));
+    assert_eq!(count.get(), 1);
+    source.rest();
+    assert_eq!((source.file(OWN_MOUNTS), count.get()), (first, 2));
 }
