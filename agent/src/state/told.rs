@@ -9,10 +9,15 @@ use crate::state::files::{self, FileError};
 use shared::checkin::{Part, Rows, State};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 /// A file of this folder unpacks to no more than this, in bytes.
 const SECTION_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// zstd's level and window (128 KiB), for little memory.
+const PACK_LEVEL: i32 = 1;
+const WINDOW_LOG: u32 = 17;
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -78,20 +83,38 @@ impl ToldStore {
     /// The file could not be written; the old one is removed then, because a wrong one is worse than none.
     pub fn save(&self, part: &Part, sections: &Sections) -> Result<(), FileError> {
         files::make_dir(&self.dir)?;
+        // As it is: thousands of packages in one more copy would be the most memory that an agent ever takes.
+        if matches!(part.rows(), Rows::Whole(_)) {
+            return self.put(part);
+        }
         let mut held = BTreeMap::new();
         if matches!(part.rows(), Rows::Same) {
             held.extend(self.load(&part.section).map(|old| (part.section.clone(), old)));
         }
         fold_into(&mut held, part, sections);
-        let Some(whole) = held.get(&part.section) else { return files::remove(&self.path(&part.section)) };
-        let path = self.path(&part.section);
-        let text = serde_json::to_vec(whole).unwrap_or_default();
-        let packed = zstd::bulk::compress(&text, 1).map_err(FileError::of(&path, "pack"));
+        match held.get(&part.section) {
+            Some(whole) => self.put(whole),
+            None => files::remove(&self.path(&part.section)),
+        }
+    }
+
+    fn put(&self, whole: &Part) -> Result<(), FileError> {
+        let path = self.path(&whole.section);
+        let packed = pack(whole).map_err(FileError::of(&path, "pack"));
         packed.and_then(|packed| files::leave(&path, &packed)).inspect_err(|_| {
             // If not even that works, the digest shows at the next start that it is an old one.
             let _ = fs::remove_file(&path);
         })
     }
+}
+
+/// Without the text as a whole in between.
+fn pack(whole: &Part) -> io::Result<Vec<u8>> {
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), PACK_LEVEL)?;
+    encoder.window_log(WINDOW_LOG)?;
+    let mut text = BufWriter::new(encoder);
+    serde_json::to_writer(&mut text, whole)?;
+    text.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
 }
 
 /// Brings the whole sections in `held` up to date with a part of a look.
