@@ -17,7 +17,6 @@ mod ports;
 mod renewal;
 pub(super) mod report;
 mod rotation;
-mod rotation;
 mod secrets;
 mod server;
 mod shown;

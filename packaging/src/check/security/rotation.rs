@@ -4,6 +4,7 @@
 use super::house::{House, until};
 use super::wire::{Line, Tls};
 use super::{Security, Seen};
+use agent::source::Table;
 use agent::source::tape::Tape;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -34,7 +35,8 @@ pub(super) fn rotation(_: &Security) -> Result<Seen> {
     for (step, following) in [("prepare", "activate"), ("activate", "retire"), ("retire", "prepare")] {
         let body = if step == "prepare" { json!({}) } else { json!({"force": true}) };
         ensure!(step == "prepare" || is_refused(&house, step), "{step} does not wait for the agent that is behind");
-        house.world.ask("POST", &format!("/v1/ca/{step}"), &body).ok();
+        // The answer is empty; whether it was taken is seen below.
+        let _ = house.world.ask("POST", &format!("/v1/ca/{step}"), &body);
         let shown = house.world.get("/v1/ca")?;
         ensure!(shown["following"] == following, "{step} was not taken: {shown}");
         let behind = || Ok(house.world.get("/v1/ca")?["ready"] == NAMES.len());
@@ -110,11 +112,21 @@ impl Machine {
 
 /// A machine of this serial and host name, as a tape.
 fn tape(serial: &str, hostname: &str) -> String {
-    let dmi = [("sys_vendor", "HP"), ("product_name", "EliteBook 840"), ("product_serial", serial)];
+    let dmi =
+        [("sys_vendor", "HP"), ("product_name", "EliteBook 840"), ("product_sku", "SKU-1"), ("product_serial", serial)];
     let files = dmi.map(|(name, _)| name);
     let mut tape = Tape::of("linux")
         .user(0)
+        .denied("/sys/firmware/dmi/tables/DMI")
         .dir("/sys/class/dmi/id", &files)
+        .dir("/sys/block", &[])
+        .netlink(Table::Links, b"")
+        .netlink(Table::Addresses, b"")
+        .netlink(Table::Routes, b"")
+        .file("/proc/self/mountinfo", "")
+        .link("/proc/self/ns/pid", "pid:[4026531836]")
+        // The host's name is told with its system.
+        .file("/etc/os-release", "ID=debian\nNAME=Debian\nVERSION_ID=\"12\"\n")
         .file("/proc/sys/kernel/hostname", format!("{hostname}\n"));
     for (name, value) in dmi {
         tape = tape.file(&format!("/sys/class/dmi/id/{name}"), format!("{value}\n"));
