@@ -20,6 +20,8 @@ const BASE: Duration = Duration::from_secs(300);
 const CAP: Duration = Duration::from_secs(1800);
 /// Whatever a collector asks for, no wait is longer than this and a quarter.
 const TOLD_MAX: Duration = Duration::from_secs(3600);
+/// What cannot wait is tried again after this since the last try that failed, and up to a quarter more.
+const HURRY: Duration = Duration::from_secs(60);
 /// No wait is shorter than this.
 const WAIT_MIN: Duration = Duration::from_secs(1);
 
@@ -43,6 +45,8 @@ pub struct Schedule {
     hour: Duration,
     /// Until when a look at everything may be put off.
     patience: Duration,
+    /// Before this what cannot wait is not tried again.
+    floor: Duration,
     /// Contacts that failed in a row.
     failures: u32,
     /// At least one contact worked.
@@ -52,7 +56,16 @@ pub struct Schedule {
 impl Schedule {
     /// At the start everything is due.
     pub fn new(now: Duration) -> Schedule {
-        Schedule { started: now, sample: now, contact: now, hour: now, patience: now, failures: 0, worked: false }
+        Schedule {
+            started: now,
+            sample: now,
+            contact: now,
+            hour: now,
+            patience: now,
+            floor: now,
+            failures: 0,
+            worked: false,
+        }
     }
 
     /// What is due.
@@ -85,7 +98,7 @@ impl Schedule {
     /// A contact worked; the next is in `every`, give or take a twentieth, so that machines that were started
     /// together drift apart.
     pub fn contacted(&mut self, now: Duration, every: Duration, random: u64) {
-        (self.failures, self.worked) = (0, true);
+        (self.failures, self.worked, self.floor) = (0, true, now);
         self.contact = now + every.mul_f64(0.95) + below(every.mul_f64(0.1), random);
     }
 
@@ -102,19 +115,20 @@ impl Schedule {
             None => below(most, random),
         };
         self.contact = now + wait.max(WAIT_MIN);
+        // Who was told when to come is not earlier for any reason.
+        self.floor = if retry_after.is_some() { self.contact } else { now + HURRY + below(HURRY / 4, random) };
     }
 
     /// The collector does not want to hear us until a person decided: twelve intervals, an hour at most.
     pub fn stopped(&mut self, now: Duration, every: Duration, random: u64) {
         let most = every.saturating_mul(12).min(HOUR);
         self.contact = now + (most / 2 + below(most / 2, random)).max(WAIT_MIN);
+        self.floor = self.contact;
     }
 
-    /// Something cannot wait; but who was told to wait, waits.
+    /// Something cannot wait; but who was told to wait, waits, and after a try that failed a minute passes.
     pub fn hurry(&mut self, now: Duration) {
-        if self.failures == 0 {
-            self.contact = self.contact.min(now);
-        }
+        self.contact = self.contact.min(self.floor.max(now));
     }
 
     /// A person asks for a contact now, with a look at everything.
@@ -226,6 +240,40 @@ mod tests {
         schedule.contacted(s(50), s(300), 0);
         schedule.hurry(s(60));
         assert!(schedule.due(s(60)).contact);
+    }
+
+    #[test]
+    fn what_cannot_wait_is_tried_a_minute_after_a_failure_and_no_sooner() {
+        let mut schedule = Schedule::new(s(0));
+        schedule.contacted(s(0), s(300), 0);
+        // The longest wait that the first failure may bring, then a fault twenty seconds later.
+        schedule.failed(s(1000), None, s(300), 299_999);
+        assert_eq!(schedule.contact, s(1299) + Duration::from_millis(999));
+        schedule.hurry(s(1020));
+        let first = schedule.contact;
+        assert!((s(1060)..s(1075)).contains(&first), "{first:?}");
+        schedule.hurry(s(1030));
+        assert_eq!(schedule.contact, first, "one more fault moves nothing");
+        // It fails again: the next one is a minute later again, however many faults there are.
+        schedule.failed(first, None, s(300), 599_999);
+        assert!(schedule.contact > first + s(500));
+        for after_s in [1, 20, 59] {
+            schedule.hurry(first + s(after_s));
+            assert!(schedule.contact >= first + s(60), "{after_s}");
+        }
+        assert!(schedule.contact < first + s(75));
+        // A fault long after the failure does not wait, one before an early try does not put that off.
+        schedule.failed(s(5000), None, s(300), 299_999);
+        schedule.hurry(s(5100));
+        assert_eq!(schedule.contact, s(5100));
+        schedule.failed(s(6000), None, s(300), 2000);
+        schedule.hurry(s(6001));
+        assert_eq!(schedule.contact, s(6002));
+        // Turned away until a person decides.
+        schedule.stopped(s(7000), s(300), 5);
+        let stopped = schedule.contact;
+        schedule.hurry(s(7100));
+        assert_eq!(schedule.contact, stopped);
     }
 
     #[test]

@@ -168,6 +168,8 @@ pub enum Event {
     ApiTokenRevoked { name: String },
     /// The next roots of the authority were made and are handed out: SHA-256 of their certificates, hexadecimal.
     CaPrepared { revision: u16, server: String, agents: String },
+    /// The next roots were abandoned before they ever signed, and their keys were destroyed; told are those that are left.
+    CaAbandoned { revision: u16, server: String, agents: String },
     /// They sign from now on. So many agents do not know them and are locked out until they enroll again; the first
     /// of them by name.
     CaActivated { revision: u16, server: String, agents: String, locked_out: u64, names: Vec<String> },

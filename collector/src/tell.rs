@@ -47,6 +47,9 @@ fn authority(event: &Event) -> Option<String> {
     let roots = |server: &str, agents: &str| format!("server CA {}, agent CA {}", mark(server), mark(agents));
     Some(match event {
         Event::CaPrepared { server, agents, .. } => format!("next roots prepared: {}", roots(server, agents)),
+        Event::CaAbandoned { server, agents, .. } => {
+            format!("next roots abandoned; those that stay: {}", roots(server, agents))
+        }
         Event::CaActivated { server, agents, locked_out, names, .. } => {
             format!("next roots activated: {}{}", roots(server, agents), shut_out(*locked_out, names))
         }

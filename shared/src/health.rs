@@ -114,6 +114,11 @@ impl From<Reading> for Item {
     }
 }
 
+/// How many pieces the total of a reading is, where it is no amount of bytes: inodes.
+pub fn pieces(item: &Item) -> Option<i64> {
+    Reading::from_item(item).filter(|reading| reading.check == "disk_inodes")?.total
+}
+
 /// The row of a reading that could not be taken: it has no value, and `why` says for what reason. It is neither
 /// good nor bad, and the row must not be missing, because a missing one says that the resource is gone.
 pub fn unread(check: &str, resource: &str, identity: Option<String>, why: &str) -> Item {
@@ -169,6 +174,15 @@ mod tests {
         assert_eq!((Reading::from_item(&item), subject(&item)), (None, Some(("disk_space", "/srv/a:b"))));
         let named = unread("disk_space", "/srv", Some("uuid".into()), "denied");
         assert_eq!(subject(&named), Some(("disk_space", "uuid")));
+    }
+
+    #[test]
+    fn inodes_are_pieces_and_space_is_bytes() {
+        let item = |check: &str| {
+            Item { size: Some(7), ..Item::new("reading", format!("{check}:/")) }.with("value", Some(3_i64))
+        };
+        assert_eq!((pieces(&item("disk_inodes")), pieces(&item("disk_space"))), (Some(7), None));
+        assert_eq!(pieces(&Item { size: Some(7), ..Item::new("disk", "disk_inodes:/") }), None);
     }
 
     #[test]

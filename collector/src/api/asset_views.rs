@@ -9,6 +9,7 @@ use crate::store::read::assets::AssetRow;
 use serde::Serialize;
 use serde_json::Value;
 use shared::fact::Item;
+use shared::health;
 use shared::unit::At;
 
 /// An asset in a list. Times are microseconds since 1970-01-01T00:00:00Z.
@@ -244,7 +245,7 @@ pub struct ItemView {
     pub model: Option<String>,
     /// The serial number.
     pub serial: Option<String>,
-    /// Its size in bytes.
+    /// Its size in bytes. What is counted in pieces, as inodes are, stands in `attrs` as `total`.
     pub size: Option<i64>,
     /// Everything else that is configuration.
     pub attrs: Value,
@@ -254,7 +255,11 @@ pub struct ItemView {
 
 impl ItemView {
     /// The view of an item of a section.
-    pub fn of((section, item): (String, Item)) -> ItemView {
+    pub fn of((section, mut item): (String, Item)) -> ItemView {
+        if let Some(pieces) = health::pieces(&item) {
+            item.size = None;
+            item = item.with("total", Some(pieces));
+        }
         ItemView {
             section,
             attrs: serde_json::to_value(&item.attrs).unwrap_or_default(),

@@ -1,22 +1,22 @@
-//! `/v1/ca`: the roots of this deployment, and the three steps by which they are replaced while it runs.
+//! `/v1/ca`: the roots of this deployment, and the steps by which they are replaced while it runs.
 //!
 //! A step is written to the disk first, then told in the journal, then taken up; where it cannot be told it is taken
 //! back. It goes on when the caller is gone, and one that a power cut left untold is told at the next start. Does not
-//! know: what makes a step too early, which the rules say.
+//! know: which step may be taken, and what is told of it, which the rules say.
 
 use super::auth::Principal;
 use super::input::Post;
 use super::{ApiError, App, act};
 use crate::clock;
 use crate::event::{Actor, Event, Told};
+use crate::pki::Roots;
 use crate::pki::issue::Ca;
-use crate::pki::rotation::{Phase, Step};
-use crate::pki::{self, Pair, Roots};
-use crate::register::rotation::{self, Loss};
-use crate::store::read::agents::{self, Heard, Standing};
+use crate::register::rotation;
+use crate::store::read::agents::{self, Heard};
 use crate::store::read::events::{self, EventFilter};
 use crate::store::read::tokens;
 use crate::work::once::Once;
+use crate::work::rotation::{Phase, Rotation, Standing, Step, Written};
 use crate::work::{Act, Work};
 use axum::Json;
 use axum::extract::State;
@@ -37,6 +37,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(show))
         .routes(routes!(prepare))
+        .routes(routes!(abandon))
         .routes(routes!(activate))
         .routes(routes!(retire))
 }
@@ -50,7 +51,7 @@ struct CaView {
     revision: u16,
     /// When the last step was taken; null before the first.
     since: Option<i64>,
-    /// The only step that may follow: prepare, activate or retire.
+    /// The step that leads on: prepare, activate or retire. While prepared, abandon leads back.
     following: &'static str,
     /// Why it waits: agents that would be locked out, and for how long. Null where nothing hinders it.
     too_early: Option<String>,
@@ -125,7 +126,7 @@ fn lagging(app: &App, rows: &[Heard]) -> Vec<Lagging> {
     responses((status = 200, body = CaView)))]
 async fn show(State(app): State<App>) -> Result<Json<CaView>, ApiError> {
     let roots = app.authority.roots();
-    let (standing, state) = (standing(&app, &roots).await?, roots.state());
+    let (standing, state) = (all_standing(&app, &roots).await?, roots.state());
     let (phase, now) = (state.phase(), clock::now());
     let join_tokens = match state.since.filter(|_| phase == Phase::Prepared) {
         Some(since) => app.store.read(move |engine| tokens::join_open(engine, since, now)).await?,
@@ -136,7 +137,7 @@ async fn show(State(app): State<App>) -> Result<Json<CaView>, ApiError> {
         revision: state.revision,
         since: state.since.map(|at| at.0),
         following: phase.following().name(),
-        too_early: too_early(&app, phase.following(), &standing),
+        too_early: rotation::too_early(phase.following(), &brief(&app, &standing)),
         roots: roots_of(&roots),
         ready: standing.ready,
         behind: standing.behind,
@@ -148,24 +149,16 @@ async fn show(State(app): State<App>) -> Result<Json<CaView>, ApiError> {
     }))
 }
 
-async fn standing(app: &App, roots: &Roots) -> Result<Standing, ApiError> {
+async fn all_standing(app: &App, roots: &Roots) -> Result<agents::Standing, ApiError> {
     let (revision, now) = (roots.state().revision, clock::now());
     Ok(app.store.read(move |engine| agents::standing(engine, revision, now, NAMED)).await?)
 }
 
-fn too_early(app: &App, step: Step, standing: &Standing) -> Option<String> {
-    let loss = match step {
-        Step::Prepare => return None,
-        Step::Activate => Loss::Activate,
-        Step::Retire => Loss::Retire,
-    };
+/// What the rules must know of it.
+fn brief(app: &App, standing: &agents::Standing) -> Standing {
     let wait_s = app.config.policy.settings.checkin_s.saturating_mul(CHECK_INS * LATE_PERCENT) / 100;
-    let (ready, behind) = (standing.ready, standing.behind);
-    rotation::too_early(loss, &rotation::Standing { ready, behind, names: &names(standing), wait_s })
-}
-
-fn names(standing: &Standing) -> Vec<String> {
-    standing.behind_first.iter().map(|(agent, _)| agent.name.clone()).collect()
+    let names = standing.behind_first.iter().map(|(agent, _)| agent.name.clone()).collect();
+    Standing { ready: standing.ready, behind: standing.behind, names, wait_s }
 }
 
 /// Nothing is to be chosen.
@@ -191,6 +184,18 @@ async fn prepare(
     Post(Nothing {}, once): Post<Nothing>,
 ) -> Result<StatusCode, ApiError> {
     take(app, principal, Step::Prepare, false, once).await
+}
+
+/// Takes the next roots back before they signed anything, and destroys their keys. Agents that were handed them are
+/// handed those that are left at their next check-ins. 409 once they are activated.
+#[utoipa::path(post, path = "/v1/ca/abandon", operation_id = "abandon_ca", request_body = Nothing,
+    security(("token" = ["ca:admin"])), responses((status = 204)))]
+async fn abandon(
+    State(app): State<App>,
+    principal: Principal,
+    Post(Nothing {}, once): Post<Nothing>,
+) -> Result<StatusCode, ApiError> {
+    take(app, principal, Step::Abandon, false, once).await
 }
 
 /// Has the next roots sign from now on. 409 while agents do not know them, unless it is forced.
@@ -241,16 +246,11 @@ async fn taken(
 ) -> Result<StatusCode, ApiError> {
     let _alone = app.rotating.lock().await;
     let roots = app.authority.roots();
-    let standing = standing(app, &roots).await?;
-    let phase = roots.state().phase();
-    let refused = match phase.following() == step {
-        false => Some(pki::Error::Order(phase).to_string()),
-        true if force => None,
-        true => too_early(app, step, &standing),
-    };
-    if let Some(why) = refused {
+    let standing = brief(app, &all_standing(app, &roots).await?);
+    let mut wanted = Rotation { step, phase: roots.state().phase(), force, standing, written: None };
+    if rotation::refusal(&wanted).is_some() {
         // Done before under the same key it is no refusal: that the rules know.
-        act(app, principal, Act::RotateCa { told: Err(why) }, once).await?;
+        act(app, principal, Act::RotateCa(Box::new(wanted)), once).await?;
         return Ok(StatusCode::NO_CONTENT);
     }
     let authority = app.authority.clone();
@@ -260,8 +260,8 @@ async fn taken(
         Ok(Err(error)) => return Err(failed(&error.to_string())),
         Err(error) => return Err(failed(&error.to_string())),
     };
-    let told = Ok(Box::new(event(step, &next, &standing)));
-    if let Err(error) = act(app, principal, Act::RotateCa { told }, once).await {
+    wanted.written = Some(told_of(&next));
+    if let Err(error) = act(app, principal, Act::RotateCa(Box::new(wanted)), once).await {
         if let Err(error) = app.authority.undo(&next) {
             tracing::error!(%error, step = step.name(), "could not be taken back: it counts from the next start on");
         }
@@ -280,35 +280,22 @@ fn failed(why: &str) -> ApiError {
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, text)
 }
 
-fn event(step: Step, roots: &Roots, standing: &Standing) -> Event {
-    let prints = |pair: &Pair| (pair.server.fingerprint(), pair.agents.fingerprint());
-    let revision = roots.state().revision;
-    let (locked_out, names) = (standing.behind, names(standing));
-    let (server, agents) = match (step, roots.other()) {
-        (Step::Prepare, Some(next)) => prints(next),
-        _ => prints(roots.present()),
-    };
-    match step {
-        Step::Prepare => Event::CaPrepared { revision, server, agents },
-        Step::Activate => Event::CaActivated { revision, server, agents, locked_out, names },
-        Step::Retire => Event::CaRetired { revision, server, agents, locked_out, names },
-    }
+/// What the journal is told of roots that were written.
+fn told_of(roots: &Roots) -> Written {
+    let state = roots.state();
+    let pair = roots.other().filter(|_| state.phase() == Phase::Prepared).unwrap_or_else(|| roots.present());
+    Written { revision: state.revision, server: pair.server.fingerprint(), agents: pair.agents.fingerprint() }
 }
 
 /// Tells the last step where the journal does not: the power was cut in between, or the register is older than it.
 pub async fn catch_up(app: &App) {
     let roots = app.authority.roots();
     let (state, told) = (roots.state(), last_told(app).await);
-    if state.revision == 0 || told == Ok(Some(state.revision)) {
-        return;
-    }
-    let step = match state.phase() {
-        Phase::Settled => Step::Retire,
-        Phase::Prepared => Step::Prepare,
-        Phase::Activated => Step::Activate,
-    };
-    let told = Ok(Box::new(event(step, &roots, &Standing::default())));
-    let work = Work::Act { actor: Actor::Rule("restart"), act: Act::RotateCa { told } };
+    let Some(step) = state.last().filter(|_| told != Ok(Some(state.revision))) else { return };
+    // It was taken: whom it locked out then is not known any more.
+    let (standing, written) = (Standing::default(), Some(told_of(&roots)));
+    let wanted = Rotation { step, phase: step.starts(), force: true, standing, written };
+    let work = Work::Act { actor: Actor::Rule("restart"), act: Act::RotateCa(Box::new(wanted)) };
     if let Err(error) = app.store.submit(work).await {
         tracing::warn!(%error, "the journal could not be told where the roots stand; the next start tries again");
     }
@@ -316,12 +303,13 @@ pub async fn catch_up(app: &App) {
 
 /// The revision of the last step that the journal tells.
 async fn last_told(app: &App) -> Result<Option<u16>, crate::store::engine::Error> {
-    let kinds = ["ca_prepared", "ca_activated", "ca_retired"].map(str::to_owned).to_vec();
+    let kinds = ["ca_prepared", "ca_abandoned", "ca_activated", "ca_retired"].map(str::to_owned).to_vec();
     let filter = EventFilter { kinds, newest_first: true, ..EventFilter::default() };
     let entries = app.store.read(move |engine| events::list(engine, &filter, 1)).await?;
     Ok(entries.into_iter().next().and_then(|entry| match entry.event {
         Told::Known(event) => match *event {
             Event::CaPrepared { revision, .. }
+            | Event::CaAbandoned { revision, .. }
             | Event::CaActivated { revision, .. }
             | Event::CaRetired { revision, .. } => Some(revision),
             _ => None,

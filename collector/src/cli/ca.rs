@@ -17,6 +17,8 @@ A rotation is three steps; the collector runs all the while, and a step that wou
   muster ca prepare     makes the next roots; agents learn them at their next check-ins
   muster ca activate    the next roots sign from now on; agents renew at their next check-ins
   muster ca retire      the old roots are trusted no more, their keys are destroyed
+Until it is activated a rotation can be taken back:
+  muster ca abandon     the next roots are forgotten, their keys are destroyed
 
 Join files hold the roots: those from before `prepare` no longer enroll after `activate`. So it is with copies that
 tools were given for --ca. After each step copy the folder `pki` again: a copy from before it locks agents out.
@@ -36,6 +38,11 @@ pub enum Verb {
         after_help = "Example:\n  muster ca prepare\n\nNothing is signed by them yet. Ends with 7 where a rotation is under way."
     )]
     Prepare,
+    /// Take the next roots back before they sign.
+    #[command(
+        after_help = "Example:\n  muster ca abandon\n\nNothing was signed by them, so nobody is locked out. Agents that learned them forget them within two check-ins.\nEnds with 7 where nothing is prepared, and once the next roots are activated."
+    )]
+    Abandon,
     /// Have the next roots sign.
     #[command(
         after_help = "Examples:\n  muster ca activate\n  muster ca activate --force\n\nEnds with 7 while agents do not know the next roots, with their number and how long it takes."
@@ -85,6 +92,11 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
             let next =
                 "agents learn the next roots at their next check-ins: `muster ca show`, then `muster ca activate`";
             done(session, &format!("next roots prepared; {next}"), &[]).await
+        }
+        Verb::Abandon => {
+            session.client.post("/v1/ca/abandon", &json!({})).await?;
+            let forget = "agents that learned them forget them within two check-ins";
+            done(session, &format!("next roots abandoned, their keys destroyed; {forget}"), &[]).await
         }
         Verb::Activate { force } => {
             let out = step(session, "activate", force).await?;

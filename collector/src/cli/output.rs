@@ -14,9 +14,9 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 pub enum Format {
     /// For people.
     Table,
-    /// For programs: what the API answered.
+    /// For programs: what the API answered; times are microseconds since 1970, UTC.
     Json,
-    /// For spreadsheets: cells that could be taken for a formula start with an apostrophe, control characters are written out.
+    /// For spreadsheets: times in UTC as RFC 3339 writes them; cells that could be taken for a formula start with an apostrophe, control characters are written out.
     Csv,
 }
 
@@ -199,7 +199,7 @@ fn at<'a>(row: &'a Value, path: &str) -> Option<&'a Value> {
 
 fn for_people(path: &str, value: Option<&Value>) -> String {
     let Some(value) = value else { return String::new() };
-    let name = path.rsplit('.').next().unwrap_or(path);
+    let name = last(path);
     match value {
         Value::Number(number) if is_time(name) => number.as_i64().map_or_else(String::new, time),
         Value::Number(number) if name == "size" || name.ends_with("_bytes") => {
@@ -207,6 +207,11 @@ fn for_people(path: &str, value: Option<&Value>) -> String {
         }
         other => shared::show::line(&plain(other)).into_owned(),
     }
+}
+
+/// The name at the end of a dotted path.
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
 }
 
 fn is_time(name: &str) -> bool {
@@ -222,6 +227,7 @@ fn is_time(name: &str) -> bool {
             | "changed"
             | "first"
             | "last"
+            | "since"
     )
 }
 
@@ -229,6 +235,11 @@ fn is_time(name: &str) -> bool {
 pub fn time(micros: i64) -> String {
     jiff::Timestamp::from_microsecond(micros)
         .map_or_else(|_| micros.to_string(), |t| t.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+}
+
+/// A time as programs read it, UTC (RFC 3339), with the parts of a second that there are.
+fn rfc_3339(micros: i64) -> String {
+    jiff::Timestamp::from_microsecond(micros).map_or_else(|_| micros.to_string(), |time| time.to_string())
 }
 
 /// An amount in decimal units, as disks and networks are sold.
@@ -264,15 +275,16 @@ fn csv(out: &mut dyn Write, columns: &[Column], rows: &[Value], header: bool) ->
         writer.write_record(columns.iter().map(|(_, path)| *path))?;
     }
     for row in rows {
-        writer.write_record(columns.iter().map(|(_, path)| cell(at(row, path))))?;
+        writer.write_record(columns.iter().map(|(_, path)| cell(path, at(row, path))))?;
     }
     out.write_all(&writer.into_inner().map_err(io::Error::other)?)
 }
 
-/// A CSV cell: text that a spreadsheet would take for a formula is defused, numbers stay numbers.
-fn cell(value: Option<&Value>) -> String {
+/// A CSV cell: text that a spreadsheet would take for a formula is defused, numbers stay numbers but for times.
+fn cell(path: &str, value: Option<&Value>) -> String {
     match value {
         None => String::new(),
+        Some(Value::Number(number)) if is_time(last(path)) => number.as_i64().map_or_else(String::new, rfc_3339),
         Some(Value::Number(number)) => number.to_string(),
         Some(value) => shared::show::cell(&plain(value)).into_owned(),
     }
@@ -285,12 +297,14 @@ mod tests {
 
     #[test]
     fn formulas_are_defused_and_numbers_are_not() {
-        assert_eq!(cell(Some(&json!("=1+1"))), "'=1+1");
-        assert_eq!(cell(Some(&json!("＝1+1"))), "'＝1+1");
-        assert_eq!(cell(Some(&json!("'x"))), "''x");
-        assert_eq!(cell(Some(&json!("\r=1\u{1b}[31m"))), "'\\u{d}=1\\u{1b}[31m");
-        assert_eq!(cell(Some(&json!(-5))), "-5");
-        assert_eq!(cell(None), "");
+        assert_eq!(cell("x", Some(&json!("=1+1"))), "'=1+1");
+        assert_eq!(cell("x", Some(&json!("＝1+1"))), "'＝1+1");
+        assert_eq!(cell("x", Some(&json!("'x"))), "''x");
+        assert_eq!(cell("x", Some(&json!("\r=1\u{1b}[31m"))), "'\\u{d}=1\\u{1b}[31m");
+        assert_eq!(cell("x", Some(&json!(-5))), "-5");
+        assert_eq!(cell("x", None), "");
+        assert_eq!(cell("observed.last_seen", Some(&json!(1_700_000_000_250_000_i64))), "2023-11-14T22:13:20.25Z");
+        assert_eq!(cell("changed", Some(&json!(0))), "1970-01-01T00:00:00Z");
     }
 
     #[test]

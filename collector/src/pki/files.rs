@@ -124,18 +124,19 @@ pub fn pair(folder: &Path, number: u32) -> Result<Pair, Error> {
 /// [`Error::File`].
 pub fn free_number(folder: &Path, state: &State) -> Result<u32, Error> {
     let numbers = present_numbers(folder)?.into_iter().map(|(number, _)| number);
-    let highest = numbers.chain([state.present]).chain(state.other()).max().unwrap_or(0);
+    let highest = numbers.chain([state.present]).chain(state.other()).chain(state.abandoned).max().unwrap_or(0);
     highest.checked_add(1).ok_or_else(|| Error::Damaged { path: folder.to_owned(), what: "has no free number".into() })
 }
 
-/// Destroys the keys of roots that come before all that count. Later ones are left alone: they may be those of a
-/// folder into which an older `rotation` was copied back.
+/// Destroys the keys of roots that come before all that count, and of those that were abandoned. Other later ones are
+/// left alone: they may be those of a folder into which an older `rotation` was copied back.
 ///
 /// # Errors
 /// [`Error::File`].
 pub fn destroy_before(folder: &Path, state: &State) -> Result<(), Error> {
     let first = state.other().map_or(state.present, |other| other.min(state.present));
-    for (_, name) in present_numbers(folder)?.into_iter().filter(|(number, _)| *number < first) {
+    let done = |number: u32| number < first || state.abandoned == Some(number);
+    for (_, name) in present_numbers(folder)?.into_iter().filter(|(number, _)| done(*number)) {
         destroy(folder, &name)?;
     }
     Ok(())

@@ -47,7 +47,7 @@ pub enum Error {
         what: String,
     },
     /// Another step of a rotation follows.
-    #[error("the roots are {}: the step that follows is {}", .0.name(), .0.following().name())]
+    #[error("the roots are {}: this step does not follow", .0.name())]
     Order(Phase),
     /// A certificate could not be made.
     #[error("certificate: {0}")]

@@ -4,6 +4,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | (none) | 0 | – | 0 | 0 |
 //! | prepare | 0 | next: 1 | 0, 1 | 0, 1 |
+//! | (abandon) | 0 | – | 0 | 0 |
 //! | activate | 1 | old: 0 | 1, 0 | 1, 0 |
 //! | retire | 1 | – | 1 | 1 |
 //!
@@ -11,61 +12,9 @@
 //! certificate tells which roots its holder was handed together with it, whatever a clock says and whatever backup a
 //! register is from. Does not know: files, keys, who may take a step.
 
+pub use crate::work::rotation::{Phase, Step};
 use serde::{Deserialize, Serialize};
 use shared::unit::At;
-
-/// A step of a rotation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// The next roots are made and handed out; nothing is signed by them yet.
-    Prepare,
-    /// The next roots sign from now on; those before are still trusted.
-    Activate,
-    /// The roots before are trusted no more, and their keys are destroyed.
-    Retire,
-}
-
-impl Step {
-    /// Its name, in paths and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Step::Prepare => "prepare",
-            Step::Activate => "activate",
-            Step::Retire => "retire",
-        }
-    }
-}
-
-/// Where a rotation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// None is under way.
-    Settled,
-    /// The next roots are handed out.
-    Prepared,
-    /// They sign; the old ones are still trusted.
-    Activated,
-}
-
-impl Phase {
-    /// Its name, for people and programs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Phase::Settled => "settled",
-            Phase::Prepared => "prepared",
-            Phase::Activated => "activated",
-        }
-    }
-
-    /// The only step that may follow.
-    pub fn following(self) -> Step {
-        match self {
-            Phase::Settled => Step::Prepare,
-            Phase::Prepared => Step::Activate,
-            Phase::Activated => Step::Retire,
-        }
-    }
-}
 
 /// Which roots there are, by number: those of a first start are number 0. The text of the file `rotation`; where
 /// there is none, no step was ever taken.
@@ -84,6 +33,9 @@ pub struct State {
     pub floor: u16,
     /// When the last step was taken; none before the first.
     pub since: Option<At>,
+    /// Those that were to sign next and were abandoned: their number is not given again before there is a higher one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<u32>,
 }
 
 impl State {
@@ -103,22 +55,39 @@ impl State {
 
     /// After this step; `free` is a number that no roots have. `None` where it is not the step that follows.
     pub fn after(&self, step: Step, free: u32, now: At) -> Option<State> {
-        if self.phase().following() != step {
+        if self.phase() != step.starts() {
             return None;
         }
         let moved = State { revision: self.revision.checked_add(1)?, since: Some(now), ..*self };
         Some(match step {
-            Step::Prepare => State { next: Some(free), ..moved },
+            Step::Prepare => State { next: Some(free), abandoned: None, ..moved },
+            // Nothing was signed by them. Whoever was handed them is handed those that are left.
+            Step::Abandon => State { next: None, abandoned: self.next, ..moved },
             Step::Activate => State { present: self.next?, next: None, old: Some(self.present), ..moved },
             // What was signed since the step before, which activated the present roots, stays good.
             Step::Retire => State { old: None, floor: self.revision, ..moved },
         })
     }
 
+    /// The step that was taken last.
+    pub fn last(&self) -> Option<Step> {
+        match self.phase() {
+            Phase::Settled if self.revision == 0 => None,
+            Phase::Settled if self.floor.checked_add(1) == Some(self.revision) => Some(Step::Retire),
+            Phase::Settled => Some(Step::Abandon),
+            Phase::Prepared => Some(Step::Prepare),
+            Phase::Activated => Some(Step::Activate),
+        }
+    }
+
     /// Whether this can have come of such steps: what a file says is looked at before it is believed.
     pub fn is_sound(&self) -> bool {
         let one_beside = self.next.is_none() || self.old.is_none();
-        one_beside && self.other() != Some(self.present) && self.floor <= self.revision
+        let counts = |number| [Some(self.present), self.next, self.old].contains(&Some(number));
+        one_beside
+            && self.other() != Some(self.present)
+            && self.floor <= self.revision
+            && !self.abandoned.is_some_and(counts)
     }
 }
 
@@ -128,27 +97,33 @@ mod tests {
 
     #[test]
     fn steps_follow_each_other_and_no_other() {
-        let steps = [Step::Prepare, Step::Activate, Step::Retire];
+        use Step::{Abandon, Activate, Prepare, Retire};
         let mut state = State::default();
         let mut seen = Vec::new();
-        for (at, step) in steps.into_iter().cycle().take(6).enumerate() {
-            let at = u32::try_from(at).expect("small");
-            for other in steps.into_iter().filter(|other| *other != step) {
+        let steps = [Prepare, Activate, Retire, Prepare, Abandon, Prepare, Activate, Retire];
+        assert_eq!(state.last(), None);
+        for (at, step) in (0..).zip(steps) {
+            for other in
+                [Prepare, Abandon, Activate, Retire].into_iter().filter(|other| other.starts() != step.starts())
+            {
                 assert_eq!(state.after(other, 9, At(1)), None, "{state:?} {other:?}");
             }
             state = state.after(step, at + 1, At(i64::from(at))).expect("the next step");
             assert!(state.is_sound());
-            seen.push((state.revision, state.present, state.next, state.old, state.floor));
+            assert_eq!(state.last(), Some(step));
+            seen.push((state.revision, state.present, state.next, state.old, state.floor, state.abandoned));
         }
         assert_eq!(
             seen,
             [
-                (1, 0, Some(1), None, 0),
-                (2, 1, None, Some(0), 0),
-                (3, 1, None, None, 2),
-                (4, 1, Some(4), None, 2),
-                (5, 4, None, Some(1), 2),
-                (6, 4, None, None, 5),
+                (1, 0, Some(1), None, 0, None),
+                (2, 1, None, Some(0), 0, None),
+                (3, 1, None, None, 2, None),
+                (4, 1, Some(4), None, 2, None),
+                (5, 1, None, None, 2, Some(4)),
+                (6, 1, Some(6), None, 2, None),
+                (7, 6, None, Some(1), 2, None),
+                (8, 6, None, None, 7, None),
             ]
         );
     }
@@ -160,6 +135,7 @@ mod tests {
         assert!(!State { next: Some(2), old: Some(0), ..state }.is_sound());
         assert!(!State { old: Some(1), ..state }.is_sound());
         assert!(!State { floor: 6, ..state }.is_sound());
+        assert!(!State { abandoned: Some(1), ..state }.is_sound(), "they count");
         assert_eq!(State { revision: u16::MAX, ..state }.after(Step::Prepare, 7, At(0)), None);
     }
 }

@@ -234,6 +234,36 @@ fn a_rotation_is_taken_up_step_by_step_and_found_again() {
 }
 
 #[test]
+fn roots_that_are_abandoned_leave_no_key_and_their_number_is_not_given_again() {
+    let (folder, authority) = authority();
+    let pki = folder.path().join("pki");
+    let before = authority.server_ca();
+    let take = |authority: &Authority, step| {
+        authority.take_up(authority.write(step, clock::now()).expect("written")).expect("taken up");
+    };
+    take(&authority, Step::Prepare);
+    // Written and not taken up: the power was cut, and the next start destroys the keys.
+    authority.write(Step::Abandon, clock::now()).expect("written");
+    assert!(pki.join("server-ca-1.pem").exists());
+    let again = Authority::open(&pki, clock::now()).expect("opened");
+    assert_eq!((again.server_ca(), again.roots().state().revision), (before.clone(), 2));
+    assert!(!pki.join("server-ca-1.pem").exists() && !pki.join("agent-ca-1.pem").exists());
+    assert!(
+        again.roots().is_behind(1) && again.roots().is_trusted(0),
+        "who knows them is told, and nobody is locked out"
+    );
+    take(&again, Step::Prepare);
+    assert_eq!(again.roots().state().next, Some(2));
+    // One that is taken back keeps what it was to abandon.
+    let written = again.write(Step::Abandon, clock::now()).expect("written");
+    again.undo(&written).expect("undone");
+    let last = Authority::open(&pki, clock::now()).expect("opened");
+    assert_eq!((last.roots().state(), last.server_ca().len()), (again.roots().state(), 2));
+    take(&last, Step::Activate);
+    assert!(matches!(last.write(Step::Abandon, clock::now()), Err(Error::Order(Phase::Activated))));
+}
+
+#[test]
 fn a_step_that_was_cut_short_has_not_happened() {
     let (folder, authority) = authority();
     let pki = folder.path().join("pki");

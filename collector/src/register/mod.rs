@@ -127,7 +127,7 @@ pub fn decide(actor: &Actor, act: &Act, known: &Known, context: &mut Context) ->
             let token = known.api_token.as_ref().ok_or_else(|| Refusal::NotFound(format!("API token {id}")))?;
             tokens::revoke_api(actor, token)
         }
-        Act::RotateCa { told } => rotation::decide(actor, told),
+        Act::RotateCa(wanted) => rotation::decide(actor, wanted),
         Act::EditAsset { asset: id, rev, edit: change } => {
             let asset = known.assets.get(id).ok_or_else(|| Refusal::NotFound(format!("asset {id}")))?;
             edit::edit(actor, asset, *rev, change, context)

@@ -7,6 +7,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::hooks::Wal;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql};
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -32,6 +35,25 @@ pub struct Sqlite {
     log_pages: Arc<AtomicI32>,
 }
 
+/// Makes the file its owner's alone, whatever the umask of whoever starts us; SQLite gives its log and index the mode of
+/// the database. One that is there is not opened: closing it would end the locks that this process has on it.
+fn own(path: &Path) -> Result<(), Error> {
+    let failed = |error: io::Error| match error.kind() {
+        ErrorKind::StorageFull => Error::Full,
+        _ => Error::Io(error.to_string()),
+    };
+    match fs::metadata(path) {
+        Ok(found) => match found.permissions().mode() {
+            mode if mode & 0o077 == 0 => Ok(()),
+            mode => fs::set_permissions(path, Permissions::from_mode(mode & 0o700)).map_err(failed),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
 impl Sqlite {
     /// Opens the database for the writer, creating the file if it is not there.
     ///
@@ -39,6 +61,7 @@ impl Sqlite {
     /// [`Error`]; [`Error::Broken`] if the file is something else.
     pub fn writer(path: &Path) -> Result<Sqlite, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        own(path)?;
         let connection = Connection::open_with_flags(path, flags).map_err(error)?;
         let mut this = Sqlite::prepared(connection, WRITER_CACHE_KIB)?;
         this.keep_log()?;

@@ -91,10 +91,11 @@ fn number(event: &Event) -> usize {
         Event::CaActivated { .. } => 45,
         Event::CaRetired { .. } => 46,
         Event::Restored { .. } => 47,
+        Event::CaAbandoned { .. } => 48,
     }
 }
 
-const KINDS: usize = 48;
+const KINDS: usize = 49;
 
 fn changed(field: &str, from: Option<&str>, to: Option<&str>) -> Vec<Changed> {
     vec![Changed { field: field.into(), from: from.map(Into::into), to: to.map(Into::into) }]
@@ -230,6 +231,10 @@ fn of_keys() -> Vec<(Event, &'static str)> {
         (
             Event::CaPrepared { revision: 1, server: server.clone(), agents: agents.clone() },
             "next roots prepared: server CA aaaaaaaaaaaaaaaa, agent CA bbbbbbbbbbbbbbbb",
+        ),
+        (
+            Event::CaAbandoned { revision: 2, server: server.clone(), agents: agents.clone() },
+            "next roots abandoned; those that stay: server CA aaaaaaaaaaaaaaaa, agent CA bbbbbbbbbbbbbbbb",
         ),
         (
             Event::CaActivated { revision: 2, server: server.clone(), agents: agents.clone(), locked_out: 7, names },

@@ -1,8 +1,8 @@
 //! What people, tools and agents may ask for. Words only: what is allowed, the rules say.
 
 use crate::desk::model::{End, Kind, Rel};
-use crate::event::Event;
 use crate::register::model::{ApiToken, Cert, Declared, JoinToken};
+use crate::work::rotation::Rotation;
 use shared::checkin::Goodbye;
 use shared::id::{AgentId, ApiTokenId, AssetId, JoinTokenId, LinkId, TicketId};
 use std::collections::BTreeMap;
@@ -50,8 +50,8 @@ pub enum Act {
     CreateApiToken { token: Box<ApiToken> },
     /// An API token is ended.
     RevokeApiToken { token: ApiTokenId },
-    /// A step of a rotation of the CA: what is told of it once its files are written, or why it is not taken.
-    RotateCa { told: Result<Box<Event>, String> },
+    /// A step of a rotation of the CA.
+    RotateCa(Box<Rotation>),
     /// Declared columns of an asset: the outer `Some` is "to be changed", the inner the new value.
     EditAsset { asset: AssetId, rev: Option<u64>, edit: AssetEdit },
     /// A ticket is opened.

@@ -6,6 +6,7 @@
 mod act;
 mod context;
 pub mod once;
+pub mod rotation;
 
 pub use act::{Act, AssetEdit, NewTicket, Resolution, TicketEdit};
 pub use context::{Context, Fresh, Policy};

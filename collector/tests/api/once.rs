@@ -16,7 +16,8 @@ fn keyed(desk: &Desk, row: &Row, key: &str) -> Ask {
 async fn every_post_is_done_once() {
     let desk = Desk::open().await;
     let mut tried = 0;
-    for row in posts() {
+    // A refusal keeps no key.
+    for row in posts().filter(|row| row.status < 300) {
         let token = desk.token(row.seeing()).await;
         let ask = keyed(&desk, row, "the key").token(&token);
         let first = desk.ask(ask.clone()).await;

@@ -4,7 +4,7 @@ use crate::desk::{Answer, Desk};
 use serde_json::{Value, json};
 
 async fn step(desk: &Desk, step: &str, force: bool) -> Answer {
-    let body = if step == "prepare" { json!({}) } else { json!({"force": force}) };
+    let body = if ["prepare", "abandon"].contains(&step) { json!({}) } else { json!({"force": force}) };
     desk.local("POST", &format!("/v1/ca/{step}"), &body.to_string()).await
 }
 
@@ -29,7 +29,7 @@ fn places(shown: &Value) -> Vec<String> {
 #[tokio::test]
 async fn steps_wait_for_agents_that_they_would_lock_out() {
     let desk = Desk::open().await;
-    for early in ["activate", "retire"] {
+    for early in ["activate", "retire", "abandon"] {
         let answer = step(&desk, early, true).await;
         assert_eq!(answer.problem(), (409, None));
         assert_eq!(answer.body["detail"], "the roots are settled: the step that follows is prepare");
@@ -70,6 +70,45 @@ async fn steps_wait_for_agents_that_they_would_lock_out() {
     assert_eq!([of(0, "kind"), of(1, "kind"), of(2, "kind")], ["ca_prepared", "ca_activated", "ca_retired"]);
     assert_eq!([of(0, "server"), of(1, "server")], [0, 0].map(|_| prepared["roots"][2]["fingerprint"].clone()));
     assert_eq!((of(1, "locked_out"), of(1, "names")), (json!(3), json!(["agent", "doubted", "stolen"])));
+}
+
+#[tokio::test]
+async fn a_rotation_is_abandoned_until_it_is_activated_and_the_journal_says_so() {
+    let desk = Desk::open().await;
+    let before = shown(&desk).await;
+    assert_eq!(step(&desk, "prepare", false).await.status, 204);
+    let again = step(&desk, "prepare", false).await;
+    assert_eq!(again.body["detail"], "the roots are prepared: the step that follows is activate, or abandon");
+    assert_eq!(step(&desk, "abandon", false).await.status, 204, "it locks nobody out");
+    let after = shown(&desk).await;
+    let phase = |shown: &Value| (shown["phase"].clone(), shown["revision"].clone(), shown["too_early"].clone());
+    assert_eq!((&after["roots"], phase(&after)), (&before["roots"], (json!("settled"), json!(2), Value::Null)));
+    assert_eq!(step(&desk, "abandon", false).await.problem(), (409, None));
+    assert_eq!(step(&desk, "prepare", false).await.status, 204);
+    assert_eq!(step(&desk, "activate", true).await.status, 204);
+    let late = step(&desk, "abandon", false).await;
+    assert_eq!(late.problem(), (409, None));
+    let why = "the next roots sign already and cannot be abandoned: the step that follows is retire";
+    assert_eq!(late.body["detail"], why);
+    let told = told(&desk).await;
+    let kinds: Vec<_> = told.iter().map(|entry| entry["event"]["kind"].as_str().unwrap_or_default()).collect();
+    assert_eq!(kinds, ["ca_prepared", "ca_abandoned", "ca_prepared", "ca_activated"]);
+    let (event, roots) = (&told[1]["event"], &before["roots"]);
+    assert_eq!((&event["revision"], &event["server"]), (&json!(2), &roots[0]["fingerprint"]));
+    assert_eq!((&told[1]["actor"], &event["agents"]), (&json!("local:0"), &roots[1]["fingerprint"]));
+}
+
+#[tokio::test]
+async fn an_abandoned_rotation_is_told_after_a_power_cut() {
+    let desk = Desk::empty().await;
+    assert_eq!(step(&desk, "prepare", false).await.status, 204);
+    let written = desk.app.authority.write(collector::pki::rotation::Step::Abandon, collector::clock::now());
+    drop(written.expect("written"));
+    let desk = desk.restarted().await;
+    collector::api::ca::catch_up(&desk.app).await;
+    collector::api::ca::catch_up(&desk.app).await;
+    let told = told(&desk).await;
+    assert_eq!((told.len(), &told[1]["event"]["kind"]), (2, &json!("ca_abandoned")));
 }
 
 #[tokio::test]

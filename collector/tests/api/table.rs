@@ -99,6 +99,8 @@ pub const TABLE: &[Row] = &[
     post("/v1/ca/prepare", "ca:admin", "", "{}", 204),
     post("/v1/ca/activate", "ca:admin", "", r#"{"force": true}"#, 204),
     post("/v1/ca/retire", "ca:admin", "", r#"{"force": true}"#, 204),
+    // Nothing is prepared any more.
+    post("/v1/ca/abandon", "ca:admin", "", "{}", 409),
 ];
 
 impl Row {

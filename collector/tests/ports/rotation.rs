@@ -88,6 +88,34 @@ async fn agents_follow_a_rotation_and_old_certificates_open_no_door() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn agents_forget_roots_that_are_abandoned_within_two_check_ins() {
+    let house = House::open("limits.checkin_every_ms = 0\nshort_times = true\nagents.checkin_s = 1").await;
+    let (mut agent, mut quiet) = (house.agent().await, house.agent().await);
+    let before = house.running.app.authority.server_ca();
+    step(&house, "prepare").await;
+    let prepared = house.running.app.authority.server_ca();
+    for agent in [&mut agent, &mut quiet] {
+        assert!(check_in(&house, agent).await && !check_in(&house, agent).await);
+    }
+    step(&house, "abandon").await;
+    assert_eq!((house.running.app.authority.server_ca(), prepared.len()), (before.clone(), 2));
+    // Told at the first, used at the second: what it is handed is the present root alone.
+    assert!(check_in(&house, &mut agent).await && !check_in(&house, &mut agent).await);
+    let roots = trusting(&before, Some((&agent.certificate, &agent.key)));
+    assert_eq!(roots.get(house.agents("/v1/settings")).send().await.expect("an answer").status(), 200);
+    // One that was quiet meanwhile is locked out by nothing, and goes through the next rotation like all others.
+    assert_eq!(quiet.client.get(house.agents("/v1/settings")).send().await.expect("an answer").status(), 200);
+    for taken in ["prepare", "activate", "retire"] {
+        step(&house, taken).await;
+        for agent in [&mut agent, &mut quiet] {
+            assert!(check_in(&house, agent).await && !check_in(&house, agent).await, "{taken}");
+        }
+    }
+    let last = house.running.app.authority.server_ca();
+    assert!(last.len() == 1 && !prepared.contains(&last[0]), "the abandoned root never counts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_open_connection_ends_with_the_roots_that_it_was_made_by() {
     let house = House::open("limits.checkin_every_ms = 0").await;
     let agent = house.agent().await;

@@ -16,6 +16,7 @@ mod payloads;
 mod ports;
 mod renewal;
 pub(super) mod report;
+mod rotation;
 mod secrets;
 mod server;
 mod shown;
@@ -54,6 +55,7 @@ const CHECKS: &[Check<Security>] = &[
     Check { number: 10, run: ports::routes },
     Check { number: 11, run: ports::crossed },
     Check { number: 12, run: conduct::revoked },
+    Check { number: 13, run: rotation::rotation },
     Check { number: 20, run: payloads::injection },
     Check { number: 21, run: payloads::fields },
     Check { number: 23, run: secrets::placeholder },

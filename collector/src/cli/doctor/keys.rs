@@ -37,6 +37,9 @@ pub(super) fn rotation(state: &State, now: At) -> Found {
     let next = format!("`muster ca show`, then `muster ca {}`", phase.following().name());
     match phase {
         Phase::Settled => Found::pass(told),
+        Phase::Prepared if now.secs_since(since) > ROTATING_S => {
+            Found::warn(told, format!("go on with it: {next}; or `muster ca abandon`"))
+        }
         _ if now.secs_since(since) > ROTATING_S => Found::warn(told, format!("go on with it: {next}")),
         _ => Found::pass(format!("{told}; next: {next}")),
     }

@@ -29,7 +29,7 @@ fn a_rotation_that_was_left_is_told_with_its_next_step() {
     let young = keys::rotation(&state, now.plus_secs(keys::ROTATING_S));
     assert!(matches!(&young, Found::Pass(found) if found.ends_with("then `muster ca activate`")), "{young:?}");
     let old = keys::rotation(&state, now.plus_secs(keys::ROTATING_S + 1));
-    let advice = "go on with it: `muster ca show`, then `muster ca activate`";
+    let advice = "go on with it: `muster ca show`, then `muster ca activate`; or `muster ca abandon`";
     assert_eq!(old, Found::warn("prepared since 2023-11-14", advice));
     let state = state.after(Step::Activate, 2, now).and_then(|state| state.after(Step::Retire, 2, now));
     assert_eq!(keys::rotation(&state.expect("steps"), now.plus_secs(9 * keys::ROTATING_S)).state(), "PASS");

@@ -117,3 +117,18 @@ fn broken_pages_are_found() {
     let found = check::file(&path);
     assert!(found.as_ref().is_ok_and(|findings| !findings.is_empty()) || found.is_err(), "{found:?}");
 }
+
+#[test]
+fn the_database_is_its_owners_alone_whoever_starts_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = tempfile::tempdir().expect("a folder");
+    let path = place.path().join("muster.db");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("a file").permissions().mode() & 0o777;
+    drop(crate::store::open::writer(&path, At(0)).expect("a database"));
+    assert_eq!(mode(&path), 0o600);
+    // One that an earlier build made readable, with a log beside it.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("a mode");
+    let open = crate::store::open::writer(&path, At(0)).expect("a database");
+    assert_eq!([mode(&path), mode(&path.with_extension("db-wal"))], [0o600, 0o600]);
+    drop(open);
+}
