@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 /// An identity file is no larger than this, in bytes: a CA or two and some URLs.
 const FILE_BYTES_MAX: usize = 256 * 1024;
 
+/// The key in use.
+const KEY: &str = "key.pem";
 /// Everything that an identity leaves on disk: `seal` removes it.
 const IDENTITY_FILES: &[&str] = &["next-key.pem", "next-cert.pem", "next.json", "key.pem", "cert.pem", "identity.json"];
 /// What else belongs to the agent that was: its stream and what was told on it.
@@ -73,7 +75,7 @@ enum Which {
 impl Which {
     fn names(self) -> [&'static str; 3] {
         match self {
-            Which::Current => ["key.pem", "cert.pem", "identity.json"],
+            Which::Current => [KEY, "cert.pem", "identity.json"],
             Which::Next => ["next-key.pem", "next-cert.pem", "next.json"],
         }
     }
@@ -142,13 +144,18 @@ impl Vault {
     /// the same key, or a new one that is on disk before this returns.
     ///
     /// # Errors
-    /// No key could be made or written.
+    /// No key could be made or written, or the one that is there cannot be read.
     pub fn next_key(&self) -> Result<Key, Fail> {
         let path = self.path("next-key.pem");
-        if let Ok(pem) = files::read(&path, FILE_BYTES_MAX)
-            && let Ok(key) = Key::from_pem(&String::from_utf8_lossy(&pem))
-        {
-            return Ok(key);
+        match files::read(&path, FILE_BYTES_MAX) {
+            Ok(pem) => {
+                if let Ok(key) = Key::from_pem(&String::from_utf8_lossy(&pem)) {
+                    return Ok(key);
+                }
+            }
+            Err(error) if error.is_absent() => {}
+            // Another key would be another agent to the collector, which may have granted this one already.
+            Err(error) => return Err(Fail::new(Code::State, error.to_string())),
         }
         files::make_dir(&self.dir).map_err(|error| Fail::new(Code::State, error.to_string()))?;
         let key = Key::generate().map_err(|error| Fail::new(Code::Failure, error.to_string()))?;
@@ -192,6 +199,10 @@ impl Vault {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 renamed => renamed.map_err(FileError::of(&self.path(to), "replace"))?,
             }
+            // A disk may keep renames in any order, and a grant without its key is no identity.
+            if to == KEY {
+                files::sync_dir_of(&self.path(to))?;
+            }
         }
         files::sync_dir_of(&self.path("identity.json"))
     }
@@ -201,8 +212,10 @@ impl Vault {
     /// # Errors
     /// A file could not be removed.
     pub fn drop_next(&self) -> Result<(), FileError> {
-        // The grant first: a grant without its key would look like an interrupted promotion.
-        ["next.json", "next-cert.pem", "next-key.pem"].iter().try_for_each(|name| files::remove(&self.path(name)))
+        // The grant first, and durably: a grant without its key would look like an interrupted promotion.
+        files::remove(&self.path("next.json"))?;
+        files::sync_dir_of(&self.path("next.json"))?;
+        ["next-cert.pem", "next-key.pem"].iter().try_for_each(|name| files::remove(&self.path(name)))
     }
 
     /// Writes what is known of the current identity.
@@ -245,7 +258,7 @@ fn remove_all(dir: &Path, names: &[&str]) -> Result<(), FileError> {
             files::remove(&path)?;
         }
     }
-    Ok(())
+    if dir.exists() { files::sync_dir_of(&dir.join("position")) } else { Ok(()) }
 }
 
 fn json(stored: &Stored) -> Vec<u8> {
