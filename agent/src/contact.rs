@@ -361,7 +361,9 @@ impl Contact {
         }
         // Before its time where the collector's roots have changed: with the certificate come those to trust.
         let wished = answer.renew && !self.put_off;
-        if answer.now >= self.current.stored.renew_at || wished {
+        // Not while another one could not be put in place yet: its files are between two names.
+        let due = answer.now >= self.current.stored.renew_at || wished;
+        if due && self.next.is_none() {
             match enroll::renew(&self.client, &self.current, &self.vault).await.and_then(|next| self.connect(next)) {
                 Ok(next) => self.next = Some(next),
                 Err(fail) => log::warn(&format!("the certificate could not be renewed, and is still good: {fail}")),

@@ -95,10 +95,15 @@ impl Vault {
     /// An interrupted change could not be finished.
     pub fn open(state_dir: &Path) -> Result<Vault, FileError> {
         let vault = Vault { dir: state_dir.to_owned() };
-        if vault.path("next.json").exists() && !vault.path("next-key.pem").exists() {
+        if vault.is_interrupted() {
             vault.promote()?;
         }
         Ok(vault)
+    }
+
+    /// Whether the next identity has begun to be the current one: its key is, and its grant is not.
+    fn is_interrupted(&self) -> bool {
+        self.path("next.json").exists() && !self.path("next-key.pem").exists()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -147,6 +152,11 @@ impl Vault {
     /// No key could be made or written, or the one that is there cannot be read.
     pub fn next_key(&self) -> Result<Key, Fail> {
         let path = self.path("next-key.pem");
+        if self.is_interrupted() {
+            let json = self.path("next.json");
+            let why = "what was granted is not in place yet; it is finished at the next start";
+            return Err(Fail::new(Code::State, format!("{}: {why}", json.display())));
+        }
         match files::read(&path, FILE_BYTES_MAX) {
             Ok(pem) => {
                 if let Ok(key) = Key::from_pem(&String::from_utf8_lossy(&pem)) {
@@ -300,6 +310,8 @@ mod tests {
             for (from, to) in Which::Next.names().into_iter().zip(Which::Current.names()).take(renames) {
                 fs::rename(dir.path().join(from), dir.path().join(to)).expect("renamed");
             }
+            // Another key would be a third identity's beside the second one's grant.
+            assert_eq!(vault.next_key().is_err(), renames == 1 || renames == 2, "after {renames} renames");
             let vault = Vault::open(dir.path()).expect("opened");
             let current = vault.current().expect("readable").expect("there");
             assert_eq!(current.stored.granted.generation, if renames == 0 { 1 } else { 2 });
@@ -309,6 +321,16 @@ mod tests {
                 assert!(vault.next().expect("readable").is_none());
             }
         }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_not_replaced() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let vault = Vault::open(dir.path()).expect("opened");
+        fs::create_dir(dir.path().join("next-key.pem")).expect("what is no file");
+        let fail = vault.next_key().err().expect("refused");
+        assert_eq!(fail.code, Code::State);
+        assert!(fail.text.contains("next-key.pem: cannot read"), "{fail}");
     }
 
     #[test]
