@@ -359,11 +359,14 @@ impl Contact {
         if let Err(error) = self.vault.reserve().keep() {
             log::debug(&error.to_string());
         }
+        // The next identity is in use and could not be put in place: its files are between two names, and the collector
+        // takes whoever shows the one before for a copy.
+        if self.next.is_some() {
+            return;
+        }
         // Before its time where the collector's roots have changed: with the certificate come those to trust.
         let wished = answer.renew && !self.put_off;
-        // Not while another one could not be put in place yet: its files are between two names.
-        let due = answer.now >= self.current.stored.renew_at || wished;
-        if due && self.next.is_none() {
+        if answer.now >= self.current.stored.renew_at || wished {
             match enroll::renew(&self.client, &self.current, &self.vault).await.and_then(|next| self.connect(next)) {
                 Ok(next) => self.next = Some(next),
                 Err(fail) => log::warn(&format!("the certificate could not be renewed, and is still good: {fail}")),
