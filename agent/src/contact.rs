@@ -207,14 +207,11 @@ impl Contact {
 
     /// How a contact ends that did not work.
     fn failed(&mut self, outcome: Outcome, recovery: Option<Fail>) -> Ended {
-        if self
-            .next
-            .as_ref()
-            .is_some_and(|(next, _)| next.stored.shown && self.floor.now() > next.stored.granted.expires)
+        let is_over = |next: &Stored| next.shown && self.floor.now() > next.granted.expires;
+        if self.next.as_ref().is_some_and(|(next, _)| is_over(&next.stored))
+            && let Err(error) = self.adopt_next()
         {
-            if let Err(error) = self.adopt_next() {
-                return Ended::Later(None, error.to_string());
-            }
+            return Ended::Later(None, error.to_string());
         }
         let granted = &self.current.stored.granted;
         match (outcome, self.doubt.take()) {
