@@ -7,8 +7,8 @@ use crate::deliver::{self, Outcome};
 use crate::enroll;
 use crate::exit::Fail;
 use crate::log;
-use crate::state::files;
-use crate::state::identity::{Usable, Vault};
+use crate::state::files::{self, FileError};
+use crate::state::identity::{Stored, Usable, Vault};
 use crate::state::stream::Stream;
 use shared::checkin::{Answer, CheckIn, Goodbye, Record, Settings};
 use shared::unit::At;
@@ -190,7 +190,10 @@ impl Contact {
                 // The next identity does not work, and nobody saw it: the current one may.
                 Outcome::Banned(_) if self.uses_next() && !self.is_next_shown() => self.give_up_next(),
                 Outcome::Expired if self.uses_next() => match self.is_next_shown() {
-                    true => self.adopt_next(),
+                    true => match self.adopt_next() {
+                        Ok(()) => {}
+                        Err(error) => return Ended::Later(None, error.to_string()),
+                    },
                     false => self.give_up_next(),
                 },
                 Outcome::Unreachable(why) | Outcome::Untrusted(why) if self.uses_next() && !self.is_next_shown() => {
@@ -204,12 +207,11 @@ impl Contact {
 
     /// How a contact ends that did not work.
     fn failed(&mut self, outcome: Outcome, recovery: Option<Fail>) -> Ended {
-        if self
-            .next
-            .as_ref()
-            .is_some_and(|(next, _)| next.stored.shown && self.floor.now() > next.stored.granted.expires)
+        let is_over = |next: &Stored| next.shown && self.floor.now() > next.granted.expires;
+        if self.next.as_ref().is_some_and(|(next, _)| is_over(&next.stored))
+            && let Err(error) = self.adopt_next()
         {
-            self.adopt_next();
+            return Ended::Later(None, error.to_string());
         }
         let granted = &self.current.stored.granted;
         match (outcome, self.doubt.take()) {
@@ -248,28 +250,30 @@ impl Contact {
         self.next.as_ref().is_some_and(|(next, _)| next.stored.shown)
     }
 
-    fn note_next_shown(&mut self, shown: bool) {
-        if let Some((next, _)) = &mut self.next {
-            next.stored.shown = shown;
-            if let Err(error) = self.vault.update_next(&next.stored) {
-                log::warn(&error.to_string());
-            }
-        }
+    fn note_next_shown(&mut self, shown: bool) -> Result<(), FileError> {
+        let Some((next, _)) = &mut self.next else { return Ok(()) };
+        self.vault.update_next(&Stored { shown, ..next.stored.clone() })?;
+        next.stored.shown = shown;
+        Ok(())
     }
 
     /// Posts with the next identity if there is one and it is not in doubt. That the collector may see it is noted
     /// before: whatever ends this post, or the process, says nothing of whether it did.
     async fn post(&mut self, check_in: &CheckIn) -> Outcome {
-        let first = self.uses_next() && !self.is_next_shown();
-        if first {
-            self.note_next_shown(true);
+        let mut first = self.uses_next() && !self.is_next_shown();
+        if first && let Err(error) = self.note_next_shown(true) {
+            // Then it is not shown: nobody has seen it, and the current one is as good.
+            (self.doubt, first) = (Some(error.to_string()), false);
         }
         let outcome = self.send(check_in).await;
         // Not connected, or turned away for what it is: then the collector has not let go of the current one.
         let unseen =
             matches!(outcome, Outcome::Unreachable(_) | Outcome::Untrusted(_) | Outcome::Expired | Outcome::Banned(_));
-        if first && unseen {
-            self.note_next_shown(false);
+        if first
+            && unseen
+            && let Err(error) = self.note_next_shown(false)
+        {
+            log::warn(&error.to_string());
         }
         outcome
     }
@@ -303,7 +307,9 @@ impl Contact {
         }
         let given_up = std::mem::take(&mut self.given_up);
         if self.next.is_some() {
-            self.adopt_next();
+            if let Err(error) = self.adopt_next() {
+                log::warn(&format!("{error}; tried again at the next contact"));
+            }
         } else if given_up {
             self.put_off_renewal(answer.now);
         }
@@ -312,15 +318,18 @@ impl Contact {
         self.floor.raise(answer.now.min(self.current.stored.granted.expires));
     }
 
-    /// Makes the next identity the current one.
-    fn adopt_next(&mut self) {
-        let Some((next, client)) = self.next.take() else { return };
-        if let Err(error) = self.vault.promote() {
-            log::warn(&error.to_string());
+    /// Makes the next identity the current one. Where the disk does not take that, it stays the next one and is used
+    /// all the same: what is held here is never ahead of the disk, where a key and another's grant would be no identity.
+    fn adopt_next(&mut self) -> Result<(), FileError> {
+        if self.next.is_none() {
+            return Ok(());
         }
+        self.vault.promote()?;
+        let Some((next, client)) = self.next.take() else { return Ok(()) };
         log::info(&format!("the certificate of generation {} is in use", next.stored.granted.generation));
         self.put_off = false;
         (self.current, self.client) = (next, client);
+        Ok(())
     }
 
     /// What was wrong with one renewal may be wrong with the next: not before half of what is left has passed.
@@ -346,6 +355,11 @@ impl Contact {
     async fn afterwards(&mut self, answer: &Answer) {
         if let Err(error) = self.vault.reserve().keep() {
             log::debug(&error.to_string());
+        }
+        // The next identity is in use and could not be put in place: its files are between two names, and the collector
+        // takes whoever shows the one before for a copy.
+        if self.next.is_some() {
+            return;
         }
         // Before its time where the collector's roots have changed: with the certificate come those to trust.
         let wished = answer.renew && !self.put_off;

@@ -15,6 +15,7 @@
 //! | [`fleet`], [`keyring`] | agents and API tokens in memory, for every request | the database |
 //! | [`seen`] | when last-seen goes from memory to the database | rules |
 //! | [`api`] | routes, views over reads, writes by `submit` | SQL, rules |
+//! | [`durable`] | files and folders that survive a power cut | what is in them |
 //! | [`jobs`] | what happens by time | rules |
 //! | [`serve`] | the order of starting and stopping | what is served |
 //! | [`cli`] | a client of the public API, and the offline verbs | register, desk |
@@ -26,6 +27,7 @@ pub mod clock;
 pub mod config;
 pub mod decide;
 pub mod desk;
+pub mod durable;
 pub mod env;
 pub mod event;
 pub mod fleet;

@@ -21,13 +21,12 @@ use crate::fleet::Fleet;
 use crate::keyring::Keyring;
 use crate::pki::{self, Authority, tls};
 use crate::stop::{self, Stop, Stopper};
-use crate::{clock, jobs, notify, seen};
+use crate::{clock, durable, jobs, notify, seen};
 use bind::Bound;
 pub use passed::Passed;
 use serde::Serialize;
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,7 +171,7 @@ impl Running {
 }
 
 fn prepare(state_dir: &Path) -> Result<(), Failure> {
-    fs::DirBuilder::new().recursive(true).mode(0o750).create(state_dir).map_err(|error| {
+    durable::make_folder(state_dir, 0o750).map_err(|error| {
         let advice = "create it for the user that runs muster, or set state_dir";
         Failure::new(Code::Database, format!("state_dir {}: {error}; {advice}", state_dir.display()))
     })

@@ -14,3 +14,4 @@ mod restore;
 mod roles;
 mod rotation;
 mod sockets;
+mod stop;

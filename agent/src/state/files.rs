@@ -46,12 +46,15 @@ impl FileError {
     }
 }
 
-/// Makes a folder (and its parents) that only its owner may enter; one that is there stays as it is.
+/// Makes a folder (and its parents) that only its owner may enter, durably; one that is there stays as it is.
 ///
 /// # Errors
-/// It could not be made.
+/// It could not be made, or the folder that it lies in could not be synced.
 pub fn make_dir(path: &Path) -> Result<(), FileError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FileError::of(path, "create"))
+    let made = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    let made: Vec<&Path> = made.collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FileError::of(path, "create"))?;
+    made.into_iter().try_for_each(sync_dir_of)
 }
 
 /// A file's bytes, if they are no more than `max`.

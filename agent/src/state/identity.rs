@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 /// An identity file is no larger than this, in bytes: a CA or two and some URLs.
 const FILE_BYTES_MAX: usize = 256 * 1024;
 
+/// The key in use.
+const KEY: &str = "key.pem";
 /// Everything that an identity leaves on disk: `seal` removes it.
 const IDENTITY_FILES: &[&str] = &["next-key.pem", "next-cert.pem", "next.json", "key.pem", "cert.pem", "identity.json"];
 /// What else belongs to the agent that was: its stream and what was told on it.
@@ -73,7 +75,7 @@ enum Which {
 impl Which {
     fn names(self) -> [&'static str; 3] {
         match self {
-            Which::Current => ["key.pem", "cert.pem", "identity.json"],
+            Which::Current => [KEY, "cert.pem", "identity.json"],
             Which::Next => ["next-key.pem", "next-cert.pem", "next.json"],
         }
     }
@@ -93,10 +95,15 @@ impl Vault {
     /// An interrupted change could not be finished.
     pub fn open(state_dir: &Path) -> Result<Vault, FileError> {
         let vault = Vault { dir: state_dir.to_owned() };
-        if vault.path("next.json").exists() && !vault.path("next-key.pem").exists() {
+        if vault.is_interrupted() {
             vault.promote()?;
         }
         Ok(vault)
+    }
+
+    /// Whether the next identity has begun to be the current one: its key is, and its grant is not.
+    fn is_interrupted(&self) -> bool {
+        self.path("next.json").exists() && !self.path("next-key.pem").exists()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -142,13 +149,23 @@ impl Vault {
     /// the same key, or a new one that is on disk before this returns.
     ///
     /// # Errors
-    /// No key could be made or written.
+    /// No key could be made or written, or the one that is there cannot be read.
     pub fn next_key(&self) -> Result<Key, Fail> {
         let path = self.path("next-key.pem");
-        if let Ok(pem) = files::read(&path, FILE_BYTES_MAX)
-            && let Ok(key) = Key::from_pem(&String::from_utf8_lossy(&pem))
-        {
-            return Ok(key);
+        if self.is_interrupted() {
+            let json = self.path("next.json");
+            let why = "what was granted is not in place yet; it is finished at the next start";
+            return Err(Fail::new(Code::State, format!("{}: {why}", json.display())));
+        }
+        match files::read(&path, FILE_BYTES_MAX) {
+            Ok(pem) => {
+                if let Ok(key) = Key::from_pem(&String::from_utf8_lossy(&pem)) {
+                    return Ok(key);
+                }
+            }
+            Err(error) if error.is_absent() => {}
+            // Another key would be another agent to the collector, which may have granted this one already.
+            Err(error) => return Err(Fail::new(Code::State, error.to_string())),
         }
         files::make_dir(&self.dir).map_err(|error| Fail::new(Code::State, error.to_string()))?;
         let key = Key::generate().map_err(|error| Fail::new(Code::Failure, error.to_string()))?;
@@ -192,6 +209,10 @@ impl Vault {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 renamed => renamed.map_err(FileError::of(&self.path(to), "replace"))?,
             }
+            // A disk may keep renames in any order, and a grant without its key is no identity.
+            if to == KEY {
+                files::sync_dir_of(&self.path(to))?;
+            }
         }
         files::sync_dir_of(&self.path("identity.json"))
     }
@@ -201,8 +222,10 @@ impl Vault {
     /// # Errors
     /// A file could not be removed.
     pub fn drop_next(&self) -> Result<(), FileError> {
-        // The grant first: a grant without its key would look like an interrupted promotion.
-        ["next.json", "next-cert.pem", "next-key.pem"].iter().try_for_each(|name| files::remove(&self.path(name)))
+        // The grant first, and durably: a grant without its key would look like an interrupted promotion.
+        files::remove(&self.path("next.json"))?;
+        files::sync_dir_of(&self.path("next.json"))?;
+        ["next-cert.pem", "next-key.pem"].iter().try_for_each(|name| files::remove(&self.path(name)))
     }
 
     /// Writes what is known of the current identity.
@@ -245,7 +268,7 @@ fn remove_all(dir: &Path, names: &[&str]) -> Result<(), FileError> {
             files::remove(&path)?;
         }
     }
-    Ok(())
+    if dir.exists() { files::sync_dir_of(&dir.join("position")) } else { Ok(()) }
 }
 
 fn json(stored: &Stored) -> Vec<u8> {
@@ -287,6 +310,8 @@ mod tests {
             for (from, to) in Which::Next.names().into_iter().zip(Which::Current.names()).take(renames) {
                 fs::rename(dir.path().join(from), dir.path().join(to)).expect("renamed");
             }
+            // Another key would be a third identity's beside the second one's grant.
+            assert_eq!(vault.next_key().is_err(), renames == 1 || renames == 2, "after {renames} renames");
             let vault = Vault::open(dir.path()).expect("opened");
             let current = vault.current().expect("readable").expect("there");
             assert_eq!(current.stored.granted.generation, if renames == 0 { 1 } else { 2 });
@@ -296,6 +321,16 @@ mod tests {
                 assert!(vault.next().expect("readable").is_none());
             }
         }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_not_replaced() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let vault = Vault::open(dir.path()).expect("opened");
+        fs::create_dir(dir.path().join("next-key.pem")).expect("what is no file");
+        let fail = vault.next_key().err().expect("refused");
+        assert_eq!(fail.code, Code::State);
+        assert!(fail.text.contains("next-key.pem: cannot read"), "{fail}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::state::crc::crc32;
 use crate::state::files::FileError;
 use shared::checkin::Stream;
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -56,14 +57,18 @@ impl PositionFile {
     /// Opens or makes the file, and reads the position; `None` if there was none or it is damaged.
     ///
     /// # Errors
-    /// The file cannot be opened for writing.
+    /// The file cannot be opened for writing, or not be read.
     pub fn open(path: &Path) -> Result<(PositionFile, Option<Position>), FileError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(path).map_err(FileError::of(path, "open"))?;
         let mut line = [0; LINE_BYTES];
-        let position = file.read_exact_at(&mut line, 0).ok().and_then(|()| std::str::from_utf8(&line).ok());
-        let position = position.and_then(Position::parse);
+        let position = match file.read_exact_at(&mut line, 0) {
+            Ok(()) => std::str::from_utf8(&line).ok().and_then(Position::parse),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => None,
+            // Not damage: the disk may give it at the next start, and a new stream would lose all that waits.
+            Err(error) => return Err(FileError::of(path, "read")(error)),
+        };
         Ok((PositionFile { path: path.to_owned(), file }, position))
     }
 

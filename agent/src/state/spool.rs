@@ -63,6 +63,8 @@ pub struct Spool {
     cut_bytes: u64,
     /// Records that could not be read since this was last asked.
     lost: u64,
+    /// The file got its name anew, which the disk has not kept yet.
+    unnamed: bool,
 }
 
 impl Spool {
@@ -80,7 +82,8 @@ impl Spool {
             file.set_len(end).and_then(|()| file.sync_all()).map_err(FileError::of(path, "cut"))?;
         }
         let path = path.to_owned();
-        let mut spool = Spool { path, file, frames, end, quota, memory: Vec::new(), cut_bytes: length - end, lost: 0 };
+        let (memory, cut_bytes) = (Vec::new(), length - end);
+        let mut spool = Spool { path, file, frames, end, quota, memory, cut_bytes, lost: 0, unnamed: false };
         spool.acknowledge(acknowledged);
         Ok(spool)
     }
@@ -144,6 +147,7 @@ impl Spool {
 
     fn append_to_file(&mut self, kept: &mut InMemory, sent: u64) -> Result<(), FileError> {
         enough_space(&self.path).map_err(FileError::of(&self.path, "write"))?;
+        self.keep_name()?;
         let mut bytes = self.encode(kept)?;
         if self.is_over(bytes.len() as u64) {
             self.make_room(sent, bytes.len() as u64)?;
@@ -335,8 +339,17 @@ impl Spool {
         }
         new.file.sync_all().map_err(FileError::of(&new.path, "write"))?;
         std::fs::rename(&new.path, &self.path).map_err(FileError::of(&self.path, "replace"))?;
-        (self.file, self.frames, self.end) = (new.file, new.frames, new.end);
-        crate::state::files::sync_dir_of(&self.path)
+        (self.file, self.frames, self.end, self.unnamed) = (new.file, new.frames, new.end, true);
+        self.keep_name()
+    }
+
+    /// Until the disk has kept the new file's name, a power cut brings the old file back.
+    fn keep_name(&mut self) -> Result<(), FileError> {
+        if self.unnamed {
+            crate::state::files::sync_dir_of(&self.path)?;
+            self.unnamed = false;
+        }
+        Ok(())
     }
 
     /// Appends to a file that is being made: no quota, no sync.

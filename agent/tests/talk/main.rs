@@ -1,5 +1,6 @@
 //! Agent and collector over real TLS on loopback: joining, reporting, what is asked for, renewal, absence.
 
+mod disk;
 #[path = "../../src/model.rs"]
 mod model;
 mod server;

@@ -6,11 +6,11 @@ use shared::checkin::State;
 use shared::unit::At;
 use std::time::Duration;
 
-fn generation(scene: &Scene) -> u64 {
+pub(super) fn generation(scene: &Scene) -> u64 {
     scene.last(|_, _, generation| generation)
 }
 
-fn there(scene: &Scene, name: &str) -> bool {
+pub(super) fn there(scene: &Scene, name: &str) -> bool {
     scene.config.state_dir.join(name).exists()
 }
 

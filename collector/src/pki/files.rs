@@ -11,14 +11,13 @@
 use super::issue::{self, Ca};
 use super::rotation::State;
 use super::{Error, Pair};
-use crate::secret;
+use crate::{durable, secret};
 use rcgen::{Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use shared::unit::At;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -61,7 +60,7 @@ fn number(name: &str) -> Option<u32> {
 /// [`Error::File`], [`Error::Damaged`].
 pub fn open(folder: &Path, now: At) -> Result<(Uuid, State), Error> {
     let file = |error| Error::File { path: folder.to_owned(), error };
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file)?;
+    durable::make_folder(folder, 0o700).map_err(file)?;
     if read(&folder.join(DEPLOYMENT))?.is_none() {
         make(folder, 0, now)?;
         let deployment = uuid::Builder::from_random_bytes(secret::random()?).into_uuid();
@@ -175,7 +174,7 @@ fn destroy(folder: &Path, name: &str) -> Result<(), Error> {
         file.write_all(&vec![0; bytes])?;
         file.sync_all()?;
         fs::remove_file(&path)?;
-        fs::File::open(folder)?.sync_all()
+        durable::sync_folder_of(&path)
     };
     done().map_err(|error| Error::File { path: path.clone(), error })
 }
@@ -210,12 +209,5 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
 fn write(folder: &Path, name: &str, text: &str) -> Result<(), Error> {
     let path = folder.join(name);
     let temporary = folder.join(format!("{name}.new"));
-    let done = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        fs::File::open(folder)?.sync_all()
-    };
-    done().map_err(|error| Error::File { path: path.clone(), error })
+    durable::replace(&path, &temporary, text).map_err(|error| Error::File { path, error })
 }

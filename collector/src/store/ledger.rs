@@ -7,13 +7,14 @@
 
 use super::cells::{Cells, all};
 use super::engine::{Engine, Error, Sql};
+use crate::durable;
 use crate::register::model::AgentState;
 use crate::work::Row;
 use sha2::{Digest as _, Sha256};
 use shared::id::{AgentId, ApiTokenId};
 use shared::unit::At;
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,8 @@ fn check(said: &str) -> String {
 pub struct Ledger {
     path: PathBuf,
     held: BTreeSet<Revoked>,
+    /// This process knows that the disk has kept the file's name.
+    named: bool,
 }
 
 impl Ledger {
@@ -89,7 +92,7 @@ impl Ledger {
             return Err(std::io::Error::other(format!("larger than {BYTES_MAX} bytes; move it away")));
         }
         let text = String::from_utf8_lossy(&bytes);
-        Ok(Ledger { path, held: text.lines().filter_map(Revoked::read).collect() })
+        Ok(Ledger { path, held: text.lines().filter_map(Revoked::read).collect(), named: false })
     }
 
     /// Where it is.
@@ -130,8 +133,10 @@ impl Ledger {
         }
         file.write_all(text.as_bytes())?;
         file.sync_data()?;
-        if is_new && let Some(folder) = self.path.parent() {
-            fs::File::open(folder)?.sync_all()?;
+        // Not only of a file that is new: whoever made it may have got no further.
+        if !self.named {
+            durable::sync_folder_of(&self.path)?;
+            self.named = true;
         }
         self.held.extend(fresh);
         Ok(())
@@ -153,6 +158,7 @@ pub fn known(engine: &mut dyn Engine) -> Result<BTreeSet<Revoked>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use uuid::Uuid;
 
     #[test]

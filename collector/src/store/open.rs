@@ -8,6 +8,7 @@ use super::engine::{Engine as _, Error, Sql};
 use super::ledger::{self, Ledger};
 use super::schema::{self, SchemaError};
 use super::sqlite::Sqlite;
+use crate::durable;
 use shared::unit::At;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, Write};
@@ -254,7 +255,7 @@ fn suspicion(path: &Path) -> PathBuf {
 /// The disk failed: the next start looks at every page.
 pub(super) fn suspect(path: &Path, why: &str) {
     let file = suspicion(path);
-    if let Err(unwritten) = std::fs::write(&file, format!("{why}\n")) {
+    if let Err(unwritten) = durable::replace(&file, &path.with_extension("suspect.new"), &format!("{why}\n")) {
         tracing::error!(error = %unwritten, path = %file.display(), "run `muster doctor` before the next start");
     }
 }

@@ -6,6 +6,7 @@
 use super::check;
 use super::engine::Error;
 use super::open::OpenError;
+use crate::durable;
 use serde::{Deserialize, Serialize};
 use shared::unit::At;
 use std::fs::{self, File};
@@ -71,7 +72,8 @@ fn keep(database: &Path, scrubbed: &Scrubbed) -> Result<(), OpenError> {
     let (path, temporary) = (file(database), database.with_file_name("scrub.json.new"));
     // Serialising our own type into memory cannot fail.
     let text = serde_json::to_string(scrubbed).unwrap_or_default();
-    let written = fs::write(&temporary, text + "\n").and_then(|()| fs::rename(&temporary, &path));
+    // Durably: what was found keeps machines away also after a power cut.
+    let written = durable::replace(&path, &temporary, &(text + "\n"));
     written.map_err(|error| OpenError::Io { path, what: error.to_string() })
 }
 

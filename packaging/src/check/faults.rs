@@ -1,8 +1,9 @@
 //! Whether an error of the disk is ever turned into a lie: one cycle of enrolling, reporting and renewing, in which one
 //! system call fails, for each call in turn, first with EIO, then with ENOSPC; on the collector, then on the agent.
 //!
-//! strace makes the call fail, and only where it touches the state directory. Calls are counted thread by thread. Does
-//! not know what is right after a fault: see `collector` and `agent`.
+//! strace makes the call fail; calls are counted thread by thread. A sweep of a call ends with the first cycle that was
+//! over before that call: one that did its work and met no fault is no fault. Does not know what is right after a
+//! fault: see `collector` and `agent`.
 
 mod agent;
 mod collector;
@@ -20,8 +21,8 @@ const CALLS: [&str; 9] =
     ["openat", "pwrite64", "write", "fdatasync", "fsync", "ftruncate", "rename", "mkdir", "unlink"];
 /// The ways in which they do.
 const ERRORS: [&str; 2] = ["EIO", "ENOSPC"];
-/// Cycles at the same time.
-const AT_ONCE: usize = 2;
+/// Cycles at the same time; most of each is waiting.
+const AT_ONCE: usize = 6;
 /// Faults that are told in full.
 const SHOWN: usize = 12;
 
@@ -87,28 +88,45 @@ pub fn run(faults: &Faults) -> Result<()> {
     Ok(())
 }
 
+/// A call that fails in one way, and how far the sweep of it is.
+struct Job {
+    fault: Fault,
+    /// There is no such call any more at its number.
+    over: bool,
+}
+
+/// The next one to be tried; calls take turns, so that none is left to the end alone.
+fn next(jobs: &Mutex<Vec<Job>>, calls: u32) -> Result<Option<Fault>> {
+    let mut jobs = jobs.lock().map_err(|_| anyhow!("a cycle panicked"))?;
+    let open = jobs.iter_mut().filter(|job| !job.over && job.fault.number < calls);
+    Ok(open.min_by_key(|job| job.fault.number).map(|job| {
+        job.fault.number += 1;
+        job.fault
+    }))
+}
+
 /// Every call and error, several at once.
 fn sweep(whose: &str, faults: &Faults, cycle: &(dyn Fn(Fault, &Path) -> Result<Came> + Sync)) -> Result<bool> {
     let wanted = |call: &str| faults.call.as_ref().is_none_or(|only| only == call);
-    let jobs: Vec<Fault> = CALLS
+    let jobs: Vec<Job> = CALLS
         .iter()
         .filter(|call| wanted(call))
-        .flat_map(|&call| ERRORS.map(|error| Fault { call, error, number: 0 }))
+        .flat_map(|&call| ERRORS.map(|error| Job { fault: Fault { call, error, number: 0 }, over: false }))
         .collect();
     let (jobs, seen) = (Mutex::new(jobs), Mutex::new(BTreeMap::new()));
     let work = || -> Result<()> {
-        while let Some(job) = jobs.lock().map_err(|_| anyhow!("a cycle panicked"))?.pop() {
-            for number in 1..=faults.calls {
-                let place = tempfile::tempdir().context("a temporary directory")?;
-                let came = cycle(Fault { number, ..job }, place.path())
-                    .unwrap_or_else(|error| Came::Ill(format!("{error:#}")));
-                if came == Came::Never {
-                    break;
-                }
-                let mut seen = seen.lock().map_err(|_| anyhow!("a cycle panicked"))?;
-                let all: &mut Vec<(Fault, Came)> = seen.entry(job.error).or_default();
-                all.push((Fault { number, ..job }, came));
+        while let Some(fault) = next(&jobs, faults.calls)? {
+            let place = tempfile::tempdir().context("a temporary directory")?;
+            let came = cycle(fault, place.path()).unwrap_or_else(|error| Came::Ill(format!("{error:#}")));
+            if came == Came::Never {
+                let mut jobs = jobs.lock().map_err(|_| anyhow!("a cycle panicked"))?;
+                let same = |job: &&mut Job| job.fault.call == fault.call && job.fault.error == fault.error;
+                jobs.iter_mut().filter(same).for_each(|job| job.over = true);
+                continue;
             }
+            let mut seen = seen.lock().map_err(|_| anyhow!("a cycle panicked"))?;
+            let all: &mut Vec<(Fault, Came)> = seen.entry(fault.error).or_default();
+            all.push((fault, came));
         }
         Ok(())
     };
@@ -116,8 +134,9 @@ fn sweep(whose: &str, faults: &Faults, cycle: &(dyn Fn(Fault, &Path) -> Result<C
         let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a cycle panicked"))?)
     })?;
-    let seen = seen.into_inner().map_err(|_| anyhow!("a cycle panicked"))?;
+    let mut seen = seen.into_inner().map_err(|_| anyhow!("a cycle panicked"))?;
     ensure!(!seen.is_empty(), "no call failed: strace put nothing in");
+    seen.values_mut().for_each(|all| all.sort_by_key(|(fault, _)| (fault.call, fault.number)));
     Ok(seen.iter().fold(true, |good, (error, all)| good & tell(whose, error, all)))
 }
 
@@ -147,7 +166,8 @@ fn tell(whose: &str, error: &str, all: &[(Fault, Came)]) -> bool {
 /// The options of strace that make this fault, on these files alone.
 fn options(fault: Fault, files: &[PathBuf], log: &Path) -> Vec<OsString> {
     let Fault { call, error, number } = fault;
-    let mut options: Vec<OsString> = vec!["-y".into(), "-s".into(), "0".into(), "-o".into(), log.into()];
+    let mut options: Vec<OsString> = ["--seccomp-bpf", "-y", "-s", "0", "-o"].map(Into::into).into();
+    options.push(log.into());
     options.extend(["-e".into(), format!("trace={call}").into()]);
     options.extend(["-e".into(), format!("inject={call}:error={error}:when={number}").into()]);
     for file in files {

@@ -55,6 +55,14 @@ const BUGS: &[Bug] = &[
         says: "FAIL collector: acknowledged and lost",
     },
     Bug {
+        name: "ledger of revocations not synced",
+        file: "collector/src/store/ledger.rs",
+        text: "        file.sync_data()?;\n",
+        planted: "",
+        check: POWERCUT,
+        says: "FAIL collector: acknowledged and lost",
+    },
+    Bug {
         name: "agent state unchecked on a resumed session",
         file: "collector/src/api/agent.rs",
         text: "        state => return Err(barred(state.name())),\n",

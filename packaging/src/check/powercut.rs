@@ -9,6 +9,7 @@
 mod agent;
 pub(in crate::check) mod dice;
 mod disk;
+mod ended;
 mod record;
 pub(in crate::check) mod strace;
 mod trace;
@@ -19,6 +20,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use dice::Dice;
 use disk::{Disk, Pattern};
+use ended::Ended;
 use record::Recording;
 pub(in crate::check) use record::Told;
 use std::path::{Path, PathBuf};
@@ -109,28 +111,30 @@ fn of_collector(powercut: &Powercut) -> Result<bool> {
         runtime.block_on(record::record(&binary, place.path(), powercut.agents, powercut.records.max(1)))?;
     let told = recording.acks.len();
     println!(
-        "     {} calls on the collector's files recorded, {told} enrollments and records acknowledged to {} machines",
+        "     {} calls on the collector's files recorded, {told} enrollments and records acknowledged to {} machines, \
+         {} revocations and used tokens",
         recording.trace.calls.len(),
-        powercut.agents
+        powercut.agents,
+        recording.ended.len()
     );
     let mut dice = Dice::new(powercut.seed);
-    let cuts = points(&recording.trace, recording.acks.iter().map(|ack| ack.line), powercut.points, &mut dice);
+    let cuts = points(&recording.trace, recording.told(), powercut.points, &mut dice);
     let mut sum = Sum::default();
     let (shm, laid) = memory()?;
     let real_every = (powercut.points * usize::from(powercut.patterns) / REAL_STARTS).max(1);
     let (mut at, mut real) = (0, 0);
     replay(&recording.trace, &[&recording.state], &cuts, |cut, disk| {
-        let acknowledged = recording.acknowledged(cut);
+        let (acknowledged, over) = (recording.acknowledged(cut), recording.over(cut));
         for pattern in Pattern::ALL.iter().take(powercut.patterns.into()) {
             let files = disk.cut(*pattern, &mut dice);
             verify::lay(&files, &recording.state, &laid)?;
-            sum.add(verify::collector(&laid, &recording.machines, &acknowledged), || {
+            sum.add(verify::collector(&laid, &recording.machines, &acknowledged, &over), || {
                 format!("cut before line {cut}, {pattern:?}, seed {}", powercut.seed)
             });
             at += 1;
             if at % real_every == 0 {
                 verify::lay(&files, &recording.state, &laid)?;
-                sum.add(start(&binary, shm.path(), &recording, &acknowledged), || {
+                sum.add(start(&binary, shm.path(), &recording, (&acknowledged, &over)), || {
                     format!("the binary itself, cut before line {cut}, {pattern:?}, seed {}", powercut.seed)
                 });
                 real += 1;
@@ -147,17 +151,23 @@ fn of_collector(powercut: &Powercut) -> Result<bool> {
 /// # Errors
 /// What is corrupt.
 pub(in crate::check) fn held(state: &Path, machine: Told, acknowledged: u64) -> Result<u64> {
-    let found = verify::collector(state, &[machine], &[Some(acknowledged)])?;
+    let found = verify::collector(state, &[machine], &[Some(acknowledged)], &[])?;
     Ok(found.lost + found.twice)
 }
 
 /// The real binary on what lies there: it starts, and tells each agent that was told it has joined.
-fn start(binary: &Path, dir: &Path, recording: &Recording, acknowledged: &[Option<u64>]) -> Result<verify::Found> {
+fn start(
+    binary: &Path,
+    dir: &Path,
+    recording: &Recording,
+    (acknowledged, over): (&[Option<u64>], &[&Ended]),
+) -> Result<verify::Found> {
     let (collector, took) = Collector::start(binary, dir)?;
     let agents = collector.pages("/v1/agents")?;
     for (machine, _) in recording.machines.iter().zip(acknowledged).filter(|(_, seq)| seq.is_some()) {
         ensure!(agents.iter().any(|agent| agent["id"] == machine.id.as_str()), "agent {} is lost", machine.id);
     }
+    ended::told_by(&collector, &dir.join("state"), over)?;
     collector.kill()?;
     Ok(verify::Found { start: took, ..verify::Found::default() })
 }
@@ -170,6 +180,18 @@ fn memory() -> Result<(tempfile::TempDir, PathBuf)> {
 }
 
 impl Recording {
+    /// The lines at which somebody was told something; as many of endings as of all else, which are far more.
+    fn told(&self) -> impl Iterator<Item = usize> {
+        let times = self.acks.len() / self.ended.len().max(1);
+        let ended = self.ended.iter().flat_map(move |(_, line)| std::iter::repeat_n(*line, times));
+        self.acks.iter().map(|ack| ack.line).chain(ended)
+    }
+
+    /// What was told to have ended before this line.
+    fn over(&self, cut: usize) -> Vec<&Ended> {
+        self.ended.iter().filter(|(_, line)| *line <= cut).map(|(what, _)| what).collect()
+    }
+
     /// The last record of each machine that was acknowledged before this line; 0 is its enrollment.
     fn acknowledged(&self, cut: usize) -> Vec<Option<u64>> {
         let mut last = vec![None; self.machines.len()];

@@ -24,6 +24,8 @@ const DATABASE: i32 = 8;
 struct Progress {
     machine: Option<Machine>,
     roots: Vec<shared::digest::Digest>,
+    /// The agent that was revoked.
+    revoked: Option<String>,
 }
 
 pub(super) fn cycle(binary: &Path, fault: Fault, dir: &Path) -> Result<Came> {
@@ -66,7 +68,8 @@ pub(super) fn cycle(binary: &Path, fault: Fault, dir: &Path) -> Result<Came> {
 /// What the register lies in. The index of the log is memory; lock and ballast hold nothing.
 fn files(state: &Path) -> Vec<PathBuf> {
     let mut files = vec![state.to_owned(), state.join("pki")];
-    files.extend(["muster.db", "muster.db-wal", "muster.db-journal"].map(|name| state.join(name)));
+    let names = ["muster.db", "muster.db-wal", "muster.db-journal", collector::store::REVOCATIONS];
+    files.extend(names.map(|name| state.join(name)));
     for name in ["server-ca.pem", "agent-ca.pem", "deployment"] {
         files.extend([state.join("pki").join(name), state.join("pki").join(format!("{name}.new"))]);
     }
@@ -85,20 +88,38 @@ fn exit_code(error: &anyhow::Error) -> Option<i32> {
     error.to_string().rsplit("exit status: ").next().and_then(|code| code.trim().parse().ok())
 }
 
-/// Enrolls, reports, renews, reports.
-async fn talk(collector: &Collector, dir: &Path, progress: &mut Progress) -> Result<()> {
+/// Enrolls a machine, as often as it is turned away.
+async fn join(collector: &Collector, dir: &Path, name: &str) -> Result<Machine> {
     let until = Instant::now() + PATIENCE;
     let mut try_number = 0;
-    let machine = loop {
-        let place = dir.join(format!("try-{try_number}"));
+    loop {
+        let place = dir.join(format!("{name}-{try_number}"));
         std::fs::create_dir(&place)?;
         match fleet::enroll(collector, 1, &place).await {
-            Ok(machines) => break machines.into_iter().next().context("a machine")?,
+            Ok(machines) => return machines.into_iter().next().context("a machine"),
             Err(error) if Instant::now() > until => return Err(error.context("enroll")),
             Err(_) => tokio::time::sleep(AGAIN).await,
         }
         try_number += 1;
-    };
+    }
+}
+
+/// Revokes an agent, as often as that is turned away.
+async fn revoke(collector: &Collector, agent: &str) -> Result<()> {
+    let until = Instant::now() + PATIENCE;
+    let path = format!("/v1/agents/{agent}/revoke");
+    while let Err(error) = collector.ask("POST", &path, r#"{"reason": "stolen"}"#) {
+        if Instant::now() > until {
+            return Err(error.context("revoke"));
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    Ok(())
+}
+
+/// Enrolls, reports, renews, reports; and revokes another that enrolled.
+async fn talk(collector: &Collector, dir: &Path, progress: &mut Progress) -> Result<()> {
+    let machine = join(collector, dir, "try").await?;
     progress.roots.push(machine.root_told());
     let machine = progress.machine.insert(machine);
     for _ in 0..RECORDS {
@@ -114,6 +135,9 @@ async fn talk(collector: &Collector, dir: &Path, progress: &mut Progress) -> Res
     for _ in 0..RECORDS {
         tell(collector, machine, &mut progress.roots).await?;
     }
+    let stolen = join(collector, dir, "stolen").await?.id();
+    revoke(collector, &stolen).await?;
+    progress.revoked = Some(stolen);
     Ok(())
 }
 
@@ -134,6 +158,13 @@ async fn tell(collector: &Collector, machine: &mut Machine, roots: &mut Vec<shar
 /// A clean restart: what was acknowledged is there, and the machine goes on.
 async fn after(binary: &Path, dir: &Path, mut progress: Progress) -> Result<()> {
     let (collector, _) = Collector::start(binary, dir).context("no clean restart")?;
+    if let Some(stolen) = &progress.revoked {
+        let agents = collector.pages("/v1/agents")?;
+        let is_revoked = |agent: &serde_json::Value| agent["id"] == stolen.as_str() && agent["state"] == "revoked";
+        anyhow::ensure!(agents.iter().any(is_revoked), "agent {stolen} was revoked, and is good again");
+        let ledger = std::fs::read_to_string(dir.join("state").join(collector::store::REVOCATIONS));
+        anyhow::ensure!(ledger?.contains(stolen.as_str()), "the ledger knows nothing of agent {stolen}");
+    }
     match &mut progress.machine {
         None => drop(fleet::enroll(&collector, 1, dir).await.context("enroll after a clean restart")?),
         Some(machine) => {

@@ -107,7 +107,7 @@ impl Collector {
         Ok(())
     }
 
-    /// Asks over the admin socket: JSON in, JSON out.
+    /// Asks over the admin socket: JSON in, JSON out; null where there is no content.
     pub(in crate::check) fn ask(&self, method: &str, path: &str, body: &str) -> Result<Value> {
         let mut stream = UnixStream::connect(&self.socket).context("the admin socket")?;
         stream.set_read_timeout(Some(ASK)).context("the admin socket")?;
@@ -121,6 +121,9 @@ impl Collector {
         stream.read_to_string(&mut answer).context("the admin socket")?;
         let (head, body) = answer.split_once("\r\n\r\n").context("an HTTP answer")?;
         ensure!(head.starts_with("HTTP/1.1 2"), "{method} {path}: {head}: {body}");
+        if head.starts_with("HTTP/1.1 204") {
+            return Ok(Value::Null);
+        }
         serde_json::from_str(body).with_context(|| format!("{method} {path}"))
     }
 

@@ -1,6 +1,7 @@
 //! A real collector under load, recorded: every write, sync and name in its state directory, and when each machine
 //! was told that something is held. Does not know what a power cut does with it.
 
+use super::ended::{self, Ended};
 use super::strace;
 use super::trace::{self, Trace};
 use crate::check::fleet::{self, Collector, Machine};
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 
+/// Join tokens that are used up, agents and API tokens that are revoked meanwhile, of each.
+const ENDED: usize = 12;
 /// Before the same call is made again.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -36,6 +39,8 @@ pub(in crate::check) struct Told {
 pub(super) struct Recording {
     pub(super) trace: Trace,
     pub(super) acks: Vec<Ack>,
+    /// What was told to have ended, and by which line.
+    pub(super) ended: Vec<(Ended, usize)>,
     pub(super) machines: Vec<Told>,
     /// The state directory while it ran.
     pub(super) state: PathBuf,
@@ -60,6 +65,14 @@ pub(super) async fn record(binary: &Path, dir: &Path, machines: usize, records: 
         told.push(Told { id: machine.id(), roots: Vec::new() });
         tasks.spawn(tell(number, machine, collector.agents_url(), records));
     }
+    let mut over = Vec::new();
+    for number in machines..machines + ENDED {
+        ended::end(&collector, number, dir, |what| {
+            over.push((what, now()?));
+            Ok(())
+        })
+        .await?;
+    }
     while let Some(done) = tasks.join_next().await {
         let (number, roots, acks) = done.context("a machine")??;
         told.get_mut(number).context("a machine")?.roots = roots;
@@ -74,7 +87,8 @@ pub(super) async fn record(binary: &Path, dir: &Path, machines: usize, records: 
     ensure!(!trace.calls.is_empty(), "nothing was traced");
     let line = |at: u64| trace.times.partition_point(|&time| time <= at);
     let acks = acked.into_iter().map(|(machine, seq, at)| Ack { machine, seq, line: line(at) }).collect();
-    Ok(Recording { trace, acks, machines: told, state: root })
+    let ended = over.into_iter().map(|(what, at)| (what, line(at))).collect();
+    Ok(Recording { trace, acks, ended, machines: told, state: root })
 }
 
 /// The index of the log is memory that is made anew at every start; the ballast holds nothing.

@@ -2,6 +2,7 @@
 //! what was acknowledged. Does not know how it came about.
 
 use super::disk::Files;
+use super::ended::{self, Ended};
 use super::record::Told;
 use anyhow::{Context, Result, ensure};
 use collector::pki::Authority;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Acknowledged enrollments and records that are not there.
+    /// Acknowledged enrollments, records and endings that are not there.
     pub(super) lost: u64,
     /// Records that the journal tells twice.
     pub(super) twice: u64,
@@ -48,11 +49,17 @@ pub(super) fn lay(files: &Files, from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Opens what lies there as a start does and compares; `acknowledged` tells of each machine the last record that was,
-/// none if not even its enrollment.
+/// none if not even its enrollment; `over` is what was told to have ended.
 ///
 /// # Errors
 /// What is corrupt: it does not open, or the check finds something.
-pub(super) fn collector(state: &Path, machines: &[Told], acknowledged: &[Option<u64>]) -> Result<Found> {
+pub(super) fn collector(
+    state: &Path,
+    machines: &[Told],
+    acknowledged: &[Option<u64>],
+    over: &[&Ended],
+) -> Result<Found> {
+    let ledger = ended::ledger(state)?;
     let began = Instant::now();
     let file = state.join("muster.db");
     Authority::open(&state.join("pki"), At(0)).context("keys")?;
@@ -61,6 +68,7 @@ pub(super) fn collector(state: &Path, machines: &[Told], acknowledged: &[Option<
     let findings = check::check(&mut engine).context("check")?;
     ensure!(findings.is_empty(), "{findings:?}");
     drop(engine);
+    found.lost += ended::lost(&file, &ledger, over)?;
     let held = Held::read(&file)?;
     for (machine, acknowledged) in machines.iter().zip(acknowledged) {
         let Some(acknowledged) = acknowledged else { continue };
