@@ -34,17 +34,21 @@ pub(super) fn cycle(binary: &Path, fault: Fault, dir: &Path) -> Result<Came> {
     let script = strace::wrap(binary, dir, &options(fault, &files(&state), &log))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut progress = Progress::default();
-    let (mut went, mut code) = (Ok(()), None);
-    match Collector::start(&script, dir) {
-        Err(error) => code = Some(exit_code(&error)),
+    let (went, code) = match Collector::start(&script, dir) {
+        Err(error) => {
+            let code = exit_code(&error);
+            (Err(error), Some(code))
+        }
         Ok((mut collector, _)) => {
-            went = runtime.block_on(talk(&collector, dir, &mut progress));
+            let went = runtime.block_on(talk(&collector, dir, &mut progress));
+            let mut code = None;
             if went.is_err() || (fault.error == "EIO" && !injected(&log).is_empty()) {
                 code = collector.ended_within(END)?.map(|status| status.code());
             }
             collector.kill()?;
+            (went, code)
         }
-    }
+    };
     let failed = injected(&log);
     let Some(first) = failed.first() else {
         return Ok(match (went, code) {

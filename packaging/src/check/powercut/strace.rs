@@ -1,10 +1,9 @@
 //! A program under strace, started as if it were the program itself. Does not know what is traced, or why.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,8 +33,12 @@ pub(in crate::check) fn wrap(binary: &Path, dir: &Path, options: &[OsString]) ->
     let script = dir.join("traced");
     let text =
         format!("#!/bin/sh\nexec strace -D -f -q {} -- {} \"$@\"\n", options.join(" "), quoted(binary.as_os_str()));
-    fs::write(&script, text).context("a script")?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).context("a script")?;
+    // By another process: one that other threads start meanwhile would inherit the open file for a moment, and what is
+    // open for writing cannot be run (ETXTBSY of execve(2)).
+    let mut write = Command::new("sh");
+    write.args(["-c", r#"umask 077 && printf %s "$1" > "$0" && chmod 700 "$0""#]).arg(&script).arg(&text);
+    let written = write.status().context("a script")?;
+    ensure!(written.success(), "{} cannot be written", script.display());
     Ok(script)
 }
 
@@ -60,4 +63,26 @@ pub(in crate::check) fn finished(log: &Path) -> Result<()> {
         crate::check::pause(LOOK);
     }
     bail!("strace did not end its log {}", log.display());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_can_be_run_while_others_are_written_and_started() {
+        let place = tempfile::tempdir().expect("a directory");
+        let run = |thread: usize| {
+            for _ in 0..200 {
+                let dir = place.path().join(thread.to_string());
+                fs::create_dir_all(&dir).expect("a directory");
+                let script = wrap(Path::new("true"), &dir, &[]).expect("a script");
+                let mut started = Command::new(&script);
+                started.env("PATH", "").stdout(Stdio::null()).stderr(Stdio::null());
+                started.status().expect("it can be started");
+                fs::remove_file(&script).expect("removed");
+            }
+        };
+        std::thread::scope(|scope| (0..6).for_each(|thread| drop(scope.spawn(move || run(thread)))));
+    }
 }
