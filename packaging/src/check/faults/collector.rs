@@ -161,6 +161,11 @@ async fn tell(collector: &Collector, machine: &mut Machine, roots: &mut Vec<shar
 
 /// A clean restart: what was acknowledged is there, and the machine goes on.
 async fn after(binary: &Path, dir: &Path, mut progress: Progress) -> Result<()> {
+    // On other ports: another cycle may have been given those that this one had.
+    match std::fs::remove_file(dir.join("ports")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context("the ports"),
+        _ => {}
+    }
     let (collector, _) = Collector::start(binary, dir).context("no clean restart")?;
     if let Some(stolen) = &progress.revoked {
         let agents = collector.pages("/v1/agents")?;
