@@ -22,7 +22,14 @@ pub fn own(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> Result<
     known.heard = heard(source, id)?;
     let Some(held) = agent.asset else { return Ok(()) };
     let asset = asset::by_id(source.engine, held)?.ok_or_else(|| lost("asset", held))?;
-    known.own = Some(candidate(source, asset)?);
+    // It is its own agent's as a rule, and that was read just now.
+    known.own = Some(match (&known.agent, known.heard) {
+        (Some(agent), heard) if asset.agent == Some(agent.id) => {
+            let evidence = asset::evidence(source.engine, asset.id)?;
+            Candidate { asset, evidence, agent: Some((agent.clone(), heard)) }
+        }
+        _ => candidate(source, asset)?,
+    });
     Ok(())
 }
 
