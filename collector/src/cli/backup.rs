@@ -44,12 +44,12 @@ enum Verb {
     },
     /// Read a copy through: its pages, its journal, the digest of every section.
     #[command(
-        after_help = "Example:\n  muster backup verify /var/backups/muster-2026-01-31.db\n\nEnds with 8 where the copy is not good, or FILE.sha256 is not beside it."
+        after_help = "Example:\n  muster backup verify /var/backups/muster-2026-01-31.db\n\nEnds with 8 where the copy is not good, or FILE.sha256 is not beside it. With --without-sum the\nrows alone decide, each against its own sum: ends with 0 and says so where they are good."
     )]
     Verify {
         /// The copy.
         file: PathBuf,
-        /// Take a copy without FILE.sha256 for good if its rows are: not every changed byte shows in them.
+        /// Take a copy without FILE.sha256 for good if its rows are: bytes that belong to none are not checked then.
         #[arg(long)]
         without_sum: bool,
     },
@@ -61,7 +61,7 @@ enum Verb {
     Restore {
         /// The copy.
         file: PathBuf,
-        /// Take a copy without FILE.sha256 if its rows are good: not every changed byte shows in them.
+        /// Take a copy without FILE.sha256 if its rows are good: bytes that belong to none are not checked then.
         #[arg(long)]
         without_sum: bool,
     },
@@ -91,7 +91,7 @@ pub fn run(backup: &Backup, format: Format) -> Result<(), Failure> {
         Verb::Verify { file, without_sum } => {
             let verified = backup::verify(file, sum(*without_sum)).map_err(failure)?;
             if !verified.summed {
-                output::remark(&format!("{0}.sha256 is missing: only what {0} holds was checked", file.display()));
+                unsummed(file);
             }
             tell(format, "good", file, &verified, None)
         }
@@ -103,6 +103,10 @@ pub fn run(backup: &Backup, format: Format) -> Result<(), Failure> {
 
 fn sum(may_be_missing: bool) -> Sum {
     if may_be_missing { Sum::IfThere } else { Sum::Needed }
+}
+
+fn unsummed(file: &Path) {
+    output::remark(&format!("{}: no .sha256 beside the copy: only its rows were checked", file.display()));
 }
 
 /// How much a copy steps back behind other programs.
@@ -124,6 +128,9 @@ fn restore(format: Format, (file, asked): (&Path, Sum), database: &Path) -> Resu
     let Restored { copy, agents, api_tokens, join_tokens } =
         restore::restore((file, asked), database, &aside, uid, now).map_err(failure)?;
     offline::give_back(database)?;
+    if !copy.summed {
+        unsummed(file);
+    }
     tell(format, "restored", database, &copy, Some(aside.as_path()).filter(|aside| aside.exists()))?;
     if format == Format::Table {
         output::say(&format!(
@@ -205,6 +212,7 @@ fn tell(format: Format, what: &str, file: &Path, found: &Verified, aside: Option
             "bytes": found.bytes,
             "head": found.head,
             "deployment": found.deployment,
+            "summed": found.summed,
             "aside": aside.map(Path::to_string_lossy),
         });
         return output::one(format, COLUMNS, &row);

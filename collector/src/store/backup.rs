@@ -78,7 +78,7 @@ pub enum BackupError {
 pub enum Sum {
     /// `FILE.sha256` lies beside it.
     Needed,
-    /// It may be missing: some of what stands in no row, or in one without a sum of its own, may then have changed.
+    /// It may be missing: bytes that belong to no row may then have changed, free space above all.
     IfThere,
 }
 

@@ -63,7 +63,7 @@ fn found(engine: &mut Sqlite) -> Result<Vec<Finding>, Error> {
         stable(engine, |engine| journal(engine, &mut findings))?;
         rows::all_rows(engine, &mut findings)?;
         sections(engine, &mut findings)?;
-        stable(engine, |engine| tickets(engine, &mut findings))?;
+        stable(engine, |engine| references(engine, &mut findings))?;
     }
     findings.truncate(FINDINGS);
     Ok(findings)
@@ -244,24 +244,43 @@ fn damaged(error: &Error) -> Result<Finding, Error> {
     }
 }
 
-/// A fault's ticket exists, and so do the tickets and assets at the ends of links.
-fn tickets(engine: &mut Sqlite, findings: &mut Vec<Finding>) -> Result<(), Error> {
-    for (place, sql) in [
+/// What rows refer to exists: a fault's ticket, the tickets at the ends of links, an agent's asset and an asset's
+/// agent, and when an agent was heard.
+fn references(engine: &mut Sqlite, findings: &mut Vec<Finding>) -> Result<(), Error> {
+    for (place, wrong, sql) in [
+        (
+            "seen",
+            "are missing",
+            Sql("select count(*) from agent a where not exists (select 1 from seen n where n.agent = a.id)"),
+        ),
+        (
+            "agent",
+            "refer to an asset that is missing",
+            Sql("select count(*) from agent a where a.asset is not null \
+             and not exists (select 1 from asset s where s.id = a.asset)"),
+        ),
+        (
+            "asset",
+            "refer to an agent that is missing",
+            Sql("select count(*) from asset s where s.agent is not null \
+             and not exists (select 1 from agent a where a.id = s.agent)"),
+        ),
         (
             "fault",
+            "refer to a ticket that is missing",
             Sql("select count(*) from fault f where f.ticket is not null \
              and not exists (select 1 from ticket t where t.id = f.ticket)"),
         ),
         (
             "link",
+            "refer to a ticket that is missing",
             Sql("select count(*) from link l where l.from_end like 'ticket:%' \
              and not exists (select 1 from ticket t where 'ticket:' || t.id = l.from_end)"),
         ),
     ] {
         let lost = one(engine, sql, &[], |cells| Cells::new("ticket", cells).int())?;
         if let Some(lost) = lost.filter(|&lost| lost > 0) {
-            findings
-                .push(Finding { place: place.into(), what: format!("{lost} rows refer to a ticket that is missing") });
+            findings.push(Finding { place: place.into(), what: format!("{lost} rows {wrong}") });
         }
     }
     Ok(())

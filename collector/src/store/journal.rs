@@ -141,7 +141,7 @@ impl Journal {
             " from journal_subject x join journal e on e.seq = x.seq where x.subject = ?1 order by x.seq desc limit ?2"
         ));
         for entry in all(engine, sql, &[subject.into(), rest.into()], read)? {
-            texts.push(text(&entry)?);
+            texts.push(text(&about(entry, subject)?)?);
         }
         Ok(texts)
     }
@@ -187,6 +187,15 @@ pub fn read(cells: &[Cell]) -> Result<Entry, Error> {
         about: c.json()?,
         event: c.json()?,
     })
+}
+
+/// An entry that a timeline led to: it is about whose timeline that is.
+pub fn about(entry: Entry, subject: &str) -> Result<Entry, Error> {
+    if entry.subjects.iter().any(|held| held == subject) {
+        return Ok(entry);
+    }
+    let what = format!("entry {} stands in the timeline of {subject}, which it is not about", entry.seq);
+    Err(Error::Damaged { table: "journal_subject", what })
 }
 
 /// That an entry, read from [`columns`] and its kind, is what was written.

@@ -8,6 +8,7 @@ use super::engine::{Engine as _, Error, Sql};
 use super::ledger::{self, Ledger};
 use super::schema::{self, SchemaError};
 use super::sqlite::Sqlite;
+use super::sum;
 use crate::durable;
 use shared::unit::At;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -223,7 +224,11 @@ fn whole(path: &Path, reader: &mut Sqlite) -> Result<(), OpenError> {
 /// # Errors
 /// [`Error`].
 pub(super) fn deployment(engine: &mut Sqlite) -> Result<Option<String>, Error> {
-    one(engine, Sql("select id from deployment"), &[], |cells| Cells::new("deployment", cells).string())
+    one(engine, Sql("select sum, id from deployment"), &[], |cells| {
+        let mut c = Cells::new("deployment", cells);
+        c.sum(1)?;
+        c.string()
+    })
 }
 
 /// That the database belongs to this deployment, from now on if to none yet.
@@ -232,7 +237,10 @@ pub(super) fn belongs(engine: &mut Sqlite, path: &Path, keys: &str) -> Result<()
     match deployment(engine).map_err(failed)? {
         Some(found) if found == keys => Ok(()),
         Some(found) => Err(OpenError::Keys { path: path.to_owned(), found, keys: keys.to_owned() }),
-        None => engine.run(Sql("insert into deployment (id) values (?1)"), &[keys.into()]).map(drop).map_err(failed),
+        None => {
+            let sql = Sql("insert into deployment (id, sum) values (?1, ?2)");
+            engine.run(sql, &sum::with([keys.into()])).map(drop).map_err(failed)
+        }
     }
 }
 

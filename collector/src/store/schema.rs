@@ -4,6 +4,7 @@
 
 use super::cells::{Cells, all};
 use super::engine::{Engine, Error, Sql};
+use super::sum;
 use sha2::{Digest as _, Sha256};
 use shared::unit::At;
 
@@ -87,12 +88,13 @@ pub fn migrate(engine: &mut dyn Engine, now: At) -> Result<(), SchemaError> {
 fn step(engine: &mut dyn Engine, number: u32, name: &str, text: &'static str, now: At) -> Result<(), Error> {
     if number == 1 {
         engine.define(
-            "create table migration (number BIGINT PRIMARY KEY, name TEXT not null, sha256 TEXT not null, at BIGINT not null)",
+            "create table migration (number BIGINT PRIMARY KEY, name TEXT not null, sha256 TEXT not null, \
+             at BIGINT not null, sum BIGINT not null)",
         )?;
     }
     engine.define(text)?;
-    let sql = Sql("insert into migration (number, name, sha256, at) values (?1, ?2, ?3, ?4)");
-    engine.run(sql, &[number.into(), name.into(), sha256(text).into(), now.into()]).map(|_| ())
+    let sql = Sql("insert into migration (number, name, sha256, at, sum) values (?1, ?2, ?3, ?4, ?5)");
+    engine.run(sql, &sum::with([number.into(), name.into(), sha256(text).into(), now.into()])).map(|_| ())
 }
 
 fn sha256(text: &str) -> String {

@@ -5,9 +5,9 @@
 //! missed, others with one chance in 2^64. It guards against disks and memory, not against people: who may write the
 //! file may write sums.
 //!
-//! What has no sum of its own: the dictionary's `body` (its digest is its sum), and the small tables that are keys
-//! only (`evidence`, `address`, `journal_subject`): these lie in an index once more, and SQLite's own check compares
-//! the two.
+//! What has no sum of its own: the dictionary's `body` (its digest is its sum), and `journal_subject`, whose rows say
+//! what the entries of the journal say themselves. A sum guards a row that is found. That one is missing because its
+//! key changed shows where something else says that it should be there: see `table::lost`.
 
 use super::engine::Cell;
 

@@ -4,6 +4,7 @@ mod broken;
 mod desk;
 mod flips;
 mod fold;
+mod lost;
 mod once;
 mod opening;
 mod pages;

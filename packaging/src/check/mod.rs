@@ -4,6 +4,7 @@
 pub mod abuse;
 pub mod agent;
 pub mod backup;
+mod content;
 pub mod crash;
 pub mod enroll;
 pub mod faults;

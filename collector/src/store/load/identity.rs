@@ -3,9 +3,8 @@
 use super::Source;
 use crate::register::model::{Asset, Candidate};
 use crate::store::cells::{Cells, all, one};
-use crate::store::engine::{Cell, Engine, Error, Sql};
-use crate::store::table::agent::read_seen;
-use crate::store::table::{agent, asset};
+use crate::store::engine::{Cell, Error, Sql};
+use crate::store::table::{agent, asset, lost};
 use crate::work::{Known, Needs};
 use shared::id::{AgentId, AssetId};
 use shared::unit::At;
@@ -19,11 +18,18 @@ const HOLDERS: i64 = 1_000;
 pub fn own(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> Result<(), Error> {
     let Some(id) = needs.agent else { return Ok(()) };
     known.agent = agent::by_id(source.engine, id)?;
+    let Some(agent) = &known.agent else { return Ok(()) };
     known.heard = heard(source, id)?;
-    let Some(held) = known.agent.as_ref().and_then(|agent| agent.asset) else { return Ok(()) };
-    if let Some(asset) = asset::by_id(source.engine, held)? {
-        known.own = Some(candidate(source, asset)?);
-    }
+    let Some(held) = agent.asset else { return Ok(()) };
+    let asset = asset::by_id(source.engine, held)?.ok_or_else(|| lost("asset", held))?;
+    // It is its own agent's as a rule, and that was read just now.
+    known.own = Some(match (&known.agent, known.heard) {
+        (Some(agent), heard) if asset.agent == Some(agent.id) => {
+            let evidence = asset::evidence(source.engine, asset.id)?;
+            Candidate { asset, evidence, agent: Some((agent.clone(), heard)) }
+        }
+        _ => candidate(source, asset)?,
+    });
     Ok(())
 }
 
@@ -51,19 +57,25 @@ pub fn candidates(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> 
         if ids.len() >= CANDIDATES {
             break;
         }
-        let sql = Sql("select asset from evidence where kind = ?1 and value = ?2 order by asset limit ?3");
+        let sql = Sql("select sum, kind, value, asset from evidence where kind = ?1 and value = ?2 \
+             order by asset limit ?3");
         let bound = i64::try_from(CANDIDATES + 1).unwrap_or(i64::MAX);
         let params: [Cell; 3] = [evidence.kind.name().into(), (&evidence.value).into(), bound.into()];
-        for id in all(source.engine, sql, &params, |cells| Cells::new("evidence", cells).parse::<AssetId>())? {
+        let held = all(source.engine, sql, &params, |cells| {
+            let mut c = Cells::new("evidence", cells);
+            c.sum(3)?;
+            let (_kind, _value) = (c.text()?, c.text()?);
+            c.parse::<AssetId>()
+        })?;
+        for id in held {
             if Some(id) != own && !ids.contains(&id) && ids.len() < CANDIDATES {
                 ids.push(id);
             }
         }
     }
     for id in ids {
-        if let Some(asset) = asset::by_id(source.engine, id)? {
-            known.candidates.push(candidate(source, asset)?);
-        }
+        let asset = asset::by_id(source.engine, id)?.ok_or_else(|| lost("asset", id))?;
+        known.candidates.push(candidate(source, asset)?);
     }
     Ok(())
 }
@@ -71,9 +83,8 @@ pub fn candidates(source: &mut Source<'_>, needs: &Needs, known: &mut Known) -> 
 fn candidate(source: &mut Source<'_>, asset: Asset) -> Result<Candidate, Error> {
     let evidence = asset::evidence(source.engine, asset.id)?;
     let mut agent = None;
-    if let Some(id) = asset.agent
-        && let Some(found) = agent::by_id(source.engine, id)?
-    {
+    if let Some(id) = asset.agent {
+        let found = agent::by_id(source.engine, id)?.ok_or_else(|| lost("agent", id))?;
         agent = Some((found, heard(source, id)?));
     }
     Ok(Candidate { asset, evidence, agent })
@@ -81,12 +92,5 @@ fn candidate(source: &mut Source<'_>, asset: Asset) -> Result<Candidate, Error> 
 
 /// The later of what the table and what memory say.
 fn heard(source: &mut Source<'_>, id: AgentId) -> Result<Option<At>, Error> {
-    Ok(seen(source.engine, id)?.max((source.heard)(id)))
-}
-
-fn seen(engine: &mut dyn Engine, id: AgentId) -> Result<Option<At>, Error> {
-    one(engine, Sql("select sum, agent, at from seen where agent = ?1"), &[id.into()], |cells| {
-        read_seen(&mut Cells::new("seen", cells))
-    })
-    .map(Option::flatten)
+    Ok(agent::seen(source.engine, id)?.max((source.heard)(id)))
 }

@@ -4,7 +4,8 @@
 
 -- One row: the deployment whose keys lie beside the database.
 create table deployment (
-    id TEXT not null primary key
+    id TEXT not null primary key,
+    sum BIGINT not null
 );
 
 create table journal (
@@ -22,6 +23,7 @@ create table journal (
 create index journal_actor on journal (actor, seq);
 create index journal_kind on journal (kind, seq);
 
+-- Has no sum: the entry says the same, and whoever reads a timeline compares.
 create table journal_subject (
     subject TEXT not null,
     seq BIGINT not null references journal (seq),
@@ -126,9 +128,10 @@ create table agent (
 );
 create unique index agent_first_key on agent (token, first_key);
 
+-- A row for each agent, from its first moment on: where one is missing it was lost, not never heard.
 create table seen (
     agent TEXT not null primary key,
-    at BIGINT not null,
+    at BIGINT,
     sum BIGINT not null
 ) /* clustered */;
 
@@ -145,16 +148,18 @@ create table evidence (
     kind TEXT not null,
     value TEXT not null,
     asset TEXT not null,
+    sum BIGINT not null,
     primary key (kind, value, asset)
 ) /* clustered */;
-create index evidence_asset on evidence (asset);
+create index evidence_asset on evidence (asset, kind, value, sum);
 
 create table address (
     address TEXT not null,
     asset TEXT not null,
+    sum BIGINT not null,
     primary key (address, asset)
 ) /* clustered */;
-create index address_asset on address (asset);
+create index address_asset on address (asset, address, sum);
 
 create table section (
     asset TEXT not null,

@@ -5,7 +5,7 @@ use crate::register::model::Agent;
 use crate::store::cells::{Cells, all, one, select};
 use crate::store::engine::{Cell, Engine, Error, Sql};
 use crate::store::page::{Page, Rows};
-use crate::store::table::agent::{columns, read_from, read_seen, seen_columns};
+use crate::store::table::agent::{columns, read_from, read_seen, seen_columns, unknown};
 use shared::id::AgentId;
 use shared::unit::At;
 
@@ -103,7 +103,11 @@ pub fn by_id(engine: &mut dyn Engine, id: AgentId) -> Result<Option<Heard>, Erro
         seen_columns!(),
         " from agent a left join seen n on n.agent = a.id where a.id = ?1"
     ));
-    one(engine, sql, &[id.into()], read)
+    let found = one(engine, sql, &[id.into()], read)?;
+    if found.is_none() {
+        unknown(engine, id)?;
+    }
+    Ok(found)
 }
 
 /// Who has the roots of a revision of the certificate authority, among the agents that may speak.
@@ -150,7 +154,9 @@ pub fn standing(engine: &mut dyn Engine, revision: u16, now: At, most: u32) -> R
 
 fn read(cells: &[Cell]) -> Result<Heard, Error> {
     let mut c = Cells::new("agent", cells);
-    Ok((read_from(&mut c)?, read_seen(&mut c)?))
+    let agent = read_from(&mut c)?;
+    let heard = read_seen(&mut c, Some(agent.id))?;
+    Ok((agent, heard))
 }
 
 /// What is held back for a quarantined agent: records as JSON, the latest first.

@@ -10,11 +10,13 @@ use crate::store::page::{Page, Rows};
 use crate::store::table::agent::{read_seen, seen_columns};
 use crate::store::table::asset::{columns, read_from};
 use crate::store::table::software::{install_columns, packed};
-use crate::store::table::{asset as table, item, section};
+use crate::store::table::{asset as table, item, lost, section};
 use shared::checkin::Goodbye;
 use shared::fact::Item;
 use shared::id::AssetId;
+use shared::software::SECTIONS;
 use shared::unit::At;
+use std::collections::BTreeMap;
 
 /// An asset and how its agent was last heard, as far as that was flushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +95,7 @@ pub enum Sort {
 /// [`Error`].
 pub fn list(engine: &mut dyn Engine, filter: &AssetFilter, sort: Sort, page: &Page) -> Result<Rows<AssetRow>, Error> {
     let Some(software) = &filter.software else {
-        let mut query = Query::new(concat!("select ", columns!(), ", ", seen_columns!(), ", a.goodbye "));
+        let mut query = Query::new(concat!("select ", columns!(), ", ", seen_columns!(), ", a.sum, a.goodbye "));
         conditions(&mut query, filter);
         order(&mut query, sort, page)?;
         query.push(" limit ?", [page.bound()]);
@@ -231,17 +233,18 @@ const BY_ID: Sql = Sql(concat!(
     columns!(),
     ", ",
     seen_columns!(),
-    ", a.goodbye from asset s left join agent a on a.id = s.agent left join seen n on n.agent = s.agent \
+    ", a.sum, a.goodbye from asset s left join agent a on a.id = s.agent left join seen n on n.agent = s.agent \
      where s.id = ?1"
 ));
 
 fn read(cells: &[Cell]) -> Result<AssetRow, Error> {
     let mut c = Cells::new("asset", cells);
-    Ok(AssetRow {
-        asset: read_from(&mut c)?,
-        heard: read_seen(&mut c)?,
-        goodbye: crate::store::table::agent::read_goodbye(&mut c)?,
-    })
+    let asset = read_from(&mut c)?;
+    let heard = read_seen(&mut c, asset.agent)?;
+    if let (None, Some(agent)) = (c.opt_int()?, asset.agent) {
+        return Err(lost("agent", agent));
+    }
+    Ok(AssetRow { asset, heard, goodbye: crate::store::table::agent::read_goodbye(&mut c)? })
 }
 
 /// One asset.
@@ -249,7 +252,11 @@ fn read(cells: &[Cell]) -> Result<AssetRow, Error> {
 /// # Errors
 /// [`Error`].
 pub fn by_id(engine: &mut dyn Engine, id: AssetId) -> Result<Option<AssetRow>, Error> {
-    one(engine, BY_ID, &[id.into()], read)
+    let found = one(engine, BY_ID, &[id.into()], read)?;
+    if found.is_none() {
+        table::unknown(engine, id)?;
+    }
+    Ok(found)
 }
 
 /// The addresses of an asset, without prefix.
@@ -265,7 +272,36 @@ pub fn addresses(engine: &mut dyn Engine, id: AssetId) -> Result<Vec<String>, Er
 /// # Errors
 /// [`Error`].
 pub fn sections(engine: &mut dyn Engine, id: AssetId) -> Result<Vec<Section>, Error> {
-    section::of(engine, id)
+    let heads = section::of(engine, id)?;
+    let sql = Sql("select section from item where asset = ?1 union select section from install where asset = ?1");
+    for held in crate::store::cells::all(engine, sql, &[id.into()], |cells| Cells::new("item", cells).string())? {
+        if !heads.iter().any(|head| head.name == held) {
+            return Err(lost("section", format!("{held} of {id}")));
+        }
+    }
+    Ok(heads)
+}
+
+/// That sections of items have as many rows as their heads say: one whose key is damaged is not found, and would be
+/// missing without a word.
+fn complete(engine: &mut dyn Engine, id: AssetId, section: Option<&str>) -> Result<(), Error> {
+    let sql = Sql("select section, count(*) from item where asset = ?1 group by section");
+    let counted = crate::store::cells::all(engine, sql, &[id.into()], |cells| {
+        let mut c = Cells::new("item", cells);
+        Ok((c.string()?, c.u64()?))
+    })?;
+    let mut counted: BTreeMap<String, u64> = counted.into_iter().collect();
+    for head in section::of(engine, id)? {
+        let asked = section.is_none_or(|section| section == head.name);
+        if asked && !SECTIONS.contains(&head.name.as_str()) {
+            section::holds(id, &head, counted.get(&head.name).copied().unwrap_or(0))?;
+        }
+        counted.remove(&head.name);
+    }
+    match counted.into_keys().find(|name| section.is_none_or(|section| section == name)) {
+        Some(name) => Err(lost("section", format!("{name} of {id}"))),
+        None => Ok(()),
+    }
 }
 
 /// Items of an asset with their sections, in the order of section and key; of one section only if it is named.
@@ -279,6 +315,7 @@ pub fn items(
     section: Option<&str>,
     page: &Page,
 ) -> Result<Rows<(String, Item)>, Error> {
+    complete(engine, id, section)?;
     let mut query = Query::new(concat!("select ", item::columns!(), ", i.section from item i where true"));
     query.push(" and i.asset = ?", [id.into()]);
     filter(&mut query, section, " and i.section = ?");

@@ -4,7 +4,7 @@ use super::{Query, any_of, filter};
 use crate::event::Entry;
 use crate::store::cells::select;
 use crate::store::engine::{Cell, Engine, Error};
-use crate::store::journal::{columns, read};
+use crate::store::journal::{about, columns, read};
 use crate::store::page::LIMIT_ROWS_MAX;
 use shared::unit::At;
 
@@ -56,5 +56,9 @@ pub fn list(engine: &mut dyn Engine, f: &EventFilter, limit: usize) -> Result<Ve
     filter(&mut query, f.until, " and e.at < ?");
     let limit = i64::try_from(limit.clamp(1, LIMIT_ROWS_MAX)).unwrap_or(1);
     query.push(order, [Cell::Int(limit)]);
-    select(engine, &query, read)
+    let entries = select(engine, &query, read)?;
+    match &f.subject {
+        Some(subject) => entries.into_iter().map(|entry| about(entry, subject)).collect(),
+        None => Ok(entries),
+    }
 }

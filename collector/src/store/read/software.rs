@@ -5,6 +5,7 @@ use crate::store::cells::{Cells, all, select};
 use crate::store::engine::{Cell, Engine, Error, Next, Sql};
 use crate::store::page::{Page, Rows};
 use crate::store::table::software::{self as table, columns, install_columns};
+use crate::store::table::{lost, section};
 use crate::store::{codec, sortkey};
 use shared::fact::Item;
 use shared::id::AssetId;
@@ -194,8 +195,15 @@ pub fn of_asset(
 ) -> Result<Rows<(String, Item)>, Error> {
     let after = page.key::<2>()?;
     let mut rows: Vec<(String, Item)> = Vec::new();
+    let heads = section::of(engine, asset)?;
     for section in shared::software::SECTIONS {
-        for item in table::items(engine, asset, section)? {
+        let items = table::items(engine, asset, section)?;
+        if let Some(head) = heads.iter().find(|head| head.name == *section) {
+            section::holds(asset, head, u64::try_from(items.len()).unwrap_or(u64::MAX))?;
+        } else if !items.is_empty() {
+            return Err(lost("section", format!("{section} of {asset}")));
+        }
+        for item in items {
             if name.is_none_or(|name| item.label.as_deref() == Some(name)) {
                 rows.push(((*section).to_owned(), item));
             }

@@ -2,7 +2,8 @@
 
 use super::{Query, Text, any_of, filter, text_filter};
 use crate::desk::model::{Comment, End, Kind, Ticket};
-use crate::store::cells::{one, select};
+use crate::event::Subject;
+use crate::store::cells::{Cells, one, select};
 use crate::store::engine::{Engine, Error, Sql};
 use crate::store::page::{Page, Rows};
 use crate::store::table::desk::{read_comment, read_ticket, ticket, ticket_columns};
@@ -75,11 +76,22 @@ pub fn by_number(engine: &mut dyn Engine, kind: Kind, number: u64) -> Result<Opt
     one(engine, sql, &[kind.name().into(), number.into()], read_ticket)
 }
 
-/// Comments of a ticket, the oldest first.
+/// Comments of a ticket, the oldest first. Each stands in the ticket's timeline, too: one that is missing in either
+/// has lost its key.
 ///
 /// # Errors
 /// [`Error`].
 pub fn comments(engine: &mut dyn Engine, id: TicketId, page: &Page) -> Result<Rows<Comment>, Error> {
+    let sql = Sql("select (select count(*) from comment c where c.ticket = ?1), count(*) \
+         from journal_subject x join journal e on e.seq = x.seq where x.subject = ?2 and e.kind = 'ticket_commented'");
+    let counted = one(engine, sql, &[id.into(), Subject::Ticket(id).to_string().into()], |cells| {
+        let mut c = Cells::new("comment", cells);
+        Ok((c.int()?, c.int()?))
+    })?;
+    if let Some((held, told)) = counted.filter(|(held, told)| held != told) {
+        let what = format!("{held} comments of ticket {id}, but {told} are in its timeline");
+        return Err(Error::Damaged { table: "comment", what });
+    }
     let mut query = Query::new("select c.sum, c.id, c.ticket, c.at, c.actor, c.text from comment c")
         .and(" where c.ticket = ?", [id.into()]);
     if let Some(key) = page.key::<1>()? {

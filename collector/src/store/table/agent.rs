@@ -1,6 +1,6 @@
 //! Tables `agent`, `seen` and `held`.
 
-use super::put_rev;
+use super::{lost, put_rev};
 use crate::register::model::{Agent, AgentState, Cert};
 use crate::store::cells::{Cells, all, json, one};
 use crate::store::engine::{Cell, Engine, Error, Sql};
@@ -50,6 +50,10 @@ const PUT: Sql = Sql("insert into agent (id, rev, state, reason, name, version, 
 /// # Errors
 /// [`Error`]; [`Error::Raced`].
 pub fn put(engine: &mut dyn Engine, agent: &Agent) -> Result<(), Error> {
+    if agent.rev == 1 {
+        let sql = Sql("insert into seen (agent, at, sum) values (?1, ?2, ?3) on conflict do nothing");
+        engine.run(sql, &sum::with([agent.id.into(), Cell::Null]))?;
+    }
     let (current_generation, current_fingerprint, current_expires) = cert_cells(agent.current.as_ref());
     let (next_generation, next_fingerprint, next_expires) = cert_cells(agent.next.as_ref());
     put_rev(
@@ -161,17 +165,31 @@ fn goodbye_name(goodbye: Goodbye) -> &'static str {
 /// [`Error`].
 pub fn put_seen(engine: &mut dyn Engine, agent: AgentId, at: At) -> Result<(), Error> {
     let sql = Sql("insert into seen (agent, at, sum) values (?1, ?2, ?3) \
-         on conflict (agent) do update set at = excluded.at, sum = excluded.sum where seen.at < excluded.at");
+         on conflict (agent) do update set at = excluded.at, sum = excluded.sum \
+         where seen.at is null or seen.at < excluded.at");
     engine.run(sql, &sum::with([agent.into(), at.into()])).map(|_| ())
 }
 
-/// Reads when an agent was last heard from [`seen_columns`]; none where it never was.
-pub fn read_seen(c: &mut Cells<'_>) -> Result<Option<At>, Error> {
-    if !c.opt_sum(2)? {
-        return Ok(None);
+/// Reads when this agent was last heard from [`seen_columns`]; none where it never was, or there is no agent.
+pub fn read_seen(c: &mut Cells<'_>, agent: Option<AgentId>) -> Result<Option<At>, Error> {
+    match (c.opt_sum(2)?, agent) {
+        (true, _) => {
+            c.text()?;
+            c.opt_at()
+        }
+        (false, None) => Ok(None),
+        (false, Some(agent)) => Err(lost("seen", agent)),
     }
-    c.text()?;
-    c.opt_at()
+}
+
+/// When this agent was last heard, as far as that was flushed.
+///
+/// # Errors
+/// [`Error`].
+pub fn seen(engine: &mut dyn Engine, agent: AgentId) -> Result<Option<At>, Error> {
+    let sql = Sql("select sum, agent, at from seen where agent = ?1");
+    let found = one(engine, sql, &[agent.into()], |cells| read_seen(&mut Cells::new("seen", cells), Some(agent)))?;
+    found.ok_or_else(|| lost("seen", agent))
 }
 
 /// Keeps the latest record of a quarantined agent's stream, and of its latest streams only.
@@ -195,7 +213,23 @@ pub fn put_held(engine: &mut dyn Engine, agent: AgentId, stream: Stream, record:
 /// # Errors
 /// [`Error`].
 pub fn by_id(engine: &mut dyn Engine, id: AgentId) -> Result<Option<Agent>, Error> {
-    one(engine, Sql(concat!("select ", columns!(), " from agent a where a.id = ?1")), &[id.into()], read)
+    let sql = Sql(concat!("select ", columns!(), " from agent a where a.id = ?1"));
+    let found = one(engine, sql, &[id.into()], read)?;
+    if found.is_none() {
+        unknown(engine, id)?;
+    }
+    Ok(found)
+}
+
+/// That an agent that was not found never was: nobody is turned away as a stranger because a key is damaged.
+///
+/// # Errors
+/// [`Error::Damaged`] where it is known when it was heard.
+pub fn unknown(engine: &mut dyn Engine, id: AgentId) -> Result<(), Error> {
+    match one(engine, Sql("select 1 from seen where agent = ?1"), &[id.into()], |_| Ok(()))? {
+        Some(()) => Err(lost("agent", id)),
+        None => Ok(()),
+    }
 }
 
 /// The agent that came with this token and key.

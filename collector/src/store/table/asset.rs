@@ -1,6 +1,7 @@
 //! Tables `asset`, `evidence` and `address`.
 
 use super::put_rev;
+use crate::event::Subject;
 use crate::register::model::{Asset, Class, Declared, Lifecycle, Observed};
 use crate::store::cells::{Cells, all, one};
 use crate::store::engine::{Cell, Engine, Error, Sql};
@@ -107,9 +108,10 @@ pub fn read_from(c: &mut Cells<'_>) -> Result<Asset, Error> {
 /// # Errors
 /// [`Error`].
 pub fn evidence(engine: &mut dyn Engine, asset: AssetId) -> Result<Vec<Evidence>, Error> {
-    let sql = Sql("select kind, value from evidence where asset = ?1 order by kind, value");
+    let sql = Sql("select sum, kind, value, asset from evidence where asset = ?1 order by kind, value");
     all(engine, sql, &[asset.into()], |cells| {
         let mut c = Cells::new("evidence", cells);
+        c.sum(3)?;
         Ok(Evidence { kind: c.name(Kind::of)?, value: c.string()? })
     })
 }
@@ -126,8 +128,8 @@ pub fn put_evidence(engine: &mut dyn Engine, asset: AssetId, evidence: &[Evidenc
         engine.run(sql, &[gone.kind.name().into(), (&gone.value).into(), asset.into()])?;
     }
     for new in wanted.difference(&held) {
-        let sql = Sql("insert into evidence (kind, value, asset) values (?1, ?2, ?3)");
-        engine.run(sql, &[new.kind.name().into(), (&new.value).into(), asset.into()])?;
+        let sql = Sql("insert into evidence (kind, value, asset, sum) values (?1, ?2, ?3, ?4)");
+        engine.run(sql, &sum::with([new.kind.name().into(), (&new.value).into(), asset.into()]))?;
     }
     Ok(())
 }
@@ -137,8 +139,12 @@ pub fn put_evidence(engine: &mut dyn Engine, asset: AssetId, evidence: &[Evidenc
 /// # Errors
 /// [`Error`].
 pub fn addresses(engine: &mut dyn Engine, asset: AssetId) -> Result<Vec<String>, Error> {
-    let sql = Sql("select address from address where asset = ?1 order by address");
-    all(engine, sql, &[asset.into()], |cells| Cells::new("address", cells).string())
+    let sql = Sql("select sum, address, asset from address where asset = ?1 order by address");
+    all(engine, sql, &[asset.into()], |cells| {
+        let mut c = Cells::new("address", cells);
+        c.sum(2)?;
+        c.string()
+    })
 }
 
 /// Makes these the addresses of an asset; only what differs is written.
@@ -152,7 +158,8 @@ pub fn put_addresses(engine: &mut dyn Engine, asset: AssetId, addresses: &[Strin
         engine.run(Sql("delete from address where address = ?1 and asset = ?2"), &[gone.into(), asset.into()])?;
     }
     for new in wanted.difference(&held) {
-        engine.run(Sql("insert into address (address, asset) values (?1, ?2)"), &[new.into(), asset.into()])?;
+        let sql = Sql("insert into address (address, asset, sum) values (?1, ?2, ?3)");
+        engine.run(sql, &sum::with([new.into(), asset.into()]))?;
     }
     Ok(())
 }
@@ -162,5 +169,18 @@ pub fn put_addresses(engine: &mut dyn Engine, asset: AssetId, addresses: &[Strin
 /// # Errors
 /// [`Error`].
 pub fn by_id(engine: &mut dyn Engine, id: AssetId) -> Result<Option<Asset>, Error> {
-    one(engine, Sql(concat!("select ", columns!(), " from asset s where s.id = ?1")), &[id.into()], read)
+    let sql = Sql(concat!("select ", columns!(), " from asset s where s.id = ?1"));
+    let found = one(engine, sql, &[id.into()], read)?;
+    if found.is_none() {
+        unknown(engine, id)?;
+    }
+    Ok(found)
+}
+
+/// That an asset that was not found never was.
+///
+/// # Errors
+/// [`Error::Damaged`] where something happened to it.
+pub fn unknown(engine: &mut dyn Engine, id: AssetId) -> Result<(), Error> {
+    super::unknown(engine, "asset", &Subject::Asset(id))
 }

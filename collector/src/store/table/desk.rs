@@ -2,6 +2,7 @@
 
 use super::put_rev;
 use crate::desk::model::{Comment, Kind, Link, Rel, Ticket};
+use crate::event::Subject;
 use crate::store::cells::{Cells, json, one};
 use crate::store::engine::{Cell, Engine, Error, Sql};
 use crate::store::sum;
@@ -145,7 +146,11 @@ pub fn read_ticket(cells: &[Cell]) -> Result<Ticket, Error> {
 /// [`Error`].
 pub fn ticket(engine: &mut dyn Engine, id: TicketId) -> Result<Option<Ticket>, Error> {
     let sql = Sql(concat!("select ", ticket_columns!(), " from ticket t where t.id = ?1"));
-    one(engine, sql, &[id.into()], read_ticket)
+    let found = one(engine, sql, &[id.into()], read_ticket)?;
+    if found.is_none() {
+        super::unknown(engine, "ticket", &Subject::Ticket(id))?;
+    }
+    Ok(found)
 }
 
 /// A ticket as rules read it, by [`ticket_head`].

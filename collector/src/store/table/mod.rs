@@ -13,7 +13,29 @@ pub mod software;
 pub mod sweep;
 pub mod token;
 
+use super::cells::one;
 use super::engine::{Cell, Engine, Error, Sql};
+use crate::event::Subject;
+use std::fmt::Display;
+
+/// That a row is missing that another one is evidence of.
+///
+/// It is one of the database, as a flipped bit in a key makes them: nobody takes rows away by hand.
+pub fn lost(table: &'static str, of: impl Display) -> Error {
+    Error::Damaged { table, what: format!("the row of {of} is missing") }
+}
+
+/// That a thing that was not found never was: no event is about it.
+///
+/// # Errors
+/// [`Error::Damaged`] where one is.
+fn unknown(engine: &mut dyn Engine, table: &'static str, subject: &Subject) -> Result<(), Error> {
+    let sql = Sql("select 1 from journal_subject where subject = ?1 limit 1");
+    match one(engine, sql, &[subject.to_string().into()], |_| Ok(()))? {
+        Some(()) => Err(lost(table, subject)),
+        None => Ok(()),
+    }
+}
 
 /// Writes a row that has a revision: as new with revision 1, or over the revision before.
 ///

@@ -12,21 +12,25 @@ use shared::unit::At;
 const FORGET_ROWS: i64 = 4_096;
 
 /// A key that is still kept is not written over: somebody else was faster.
-const PUT: Sql = Sql("insert into idempotency_key (actor, name, hash, at, told, sum) values (?1, ?2, ?3, ?4, ?5, ?7) \
+const PUT: Sql = Sql("insert into idempotency_key (actor, name, hash, at, told, sum) values (?1, ?2, ?3, ?4, ?5, ?6) \
      on conflict (actor, name) do update set hash = excluded.hash, at = excluded.at, told = excluded.told, \
      sum = excluded.sum \
-     where idempotency_key.at <= ?6");
+     where idempotency_key.at <= ?7");
 
 /// Keeps a key with its answer.
 ///
 /// # Errors
 /// [`Error`]; [`Error::Raced`].
 pub fn put(engine: &mut dyn Engine, kept: &Kept) -> Result<(), Error> {
-    let told: [Cell; 3] = [(&kept.once.hash).into(), kept.at.into(), json(&kept.told)?];
-    let sum = sum::of(&told);
-    let [hash, at, told] = told;
-    let before = kept.at.plus_secs(-KEPT_S).into();
-    put_rev(engine, PUT, &[kept.actor.to_string().into(), (&kept.once.key).into(), hash, at, told, before, sum.into()])
+    let mut params = sum::with([
+        kept.actor.to_string().into(),
+        (&kept.once.key).into(),
+        (&kept.once.hash).into(),
+        kept.at.into(),
+        json(&kept.told)?,
+    ]);
+    params.push(kept.at.plus_secs(-KEPT_S).into());
+    put_rev(engine, PUT, &params)
 }
 
 /// What is kept of an actor's keys, and under this one.
@@ -35,10 +39,11 @@ pub fn put(engine: &mut dyn Engine, kept: &Kept) -> Result<(), Error> {
 /// [`Error`].
 pub fn memory(engine: &mut dyn Engine, actor: &Actor, key: &str) -> Result<Memory, Error> {
     let actor: Cell = actor.to_string().into();
-    let sql = Sql("select sum, hash, at, told from idempotency_key where actor = ?1 and name = ?2");
+    let sql = Sql("select sum, actor, name, hash, at, told from idempotency_key where actor = ?1 and name = ?2");
     let held = one(engine, sql, &[actor.clone(), key.into()], |cells| {
         let mut c = Cells::new("idempotency_key", cells);
-        c.sum(3)?;
+        c.sum(5)?;
+        let (_actor, _name) = (c.text()?, c.text()?);
         Ok((c.array()?, c.at()?, serde_json::from_str(c.text()?).unwrap_or(Told::Lost)))
     })?;
     let sql = Sql("select count(*), min(at) from idempotency_key where actor = ?1");

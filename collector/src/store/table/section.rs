@@ -64,6 +64,19 @@ fn read(cells: &[Cell]) -> Result<Section, Error> {
     })
 }
 
+/// That a section has as many rows as its head says: one whose key is damaged is not found, and would be missing
+/// without a word.
+///
+/// # Errors
+/// [`Error::Damaged`].
+pub fn holds(asset: AssetId, head: &Section, rows: u64) -> Result<(), Error> {
+    if rows == head.rows {
+        return Ok(());
+    }
+    let what = format!("{} of {asset} has {rows} rows, its head says {}", head.name, head.rows);
+    Err(Error::Damaged { table: "section", what })
+}
+
 /// Takes a section away: its head and all its rows.
 ///
 /// # Errors

@@ -4,9 +4,10 @@
 //! list of numbers. The dictionary remembers what it looked up: numbers and digests of versions never change.
 
 use crate::register::model::{Installed, Software};
-use crate::store::cells::{Cells, all, json, one};
-use crate::store::engine::{Cell, Engine, Error, Sql};
+use crate::store::cells::{Cells, json, one};
+use crate::store::engine::{Cell, Engine, Error, Next, Sql};
 use crate::store::sum;
+use crate::store::table::lost;
 use crate::store::table::sweep::Sweep;
 use crate::store::{codec, sortkey};
 use shared::digest::{self, Digest};
@@ -117,7 +118,7 @@ impl Dictionary {
         }
         let sql = Sql("select row_digest from version where id = ?1");
         let row = one(engine, sql, &[id.into()], |cells| Cells::new("version", cells).digest())?;
-        let row = row.ok_or_else(|| Error::Damaged { table: "version", what: format!("number {id} is missing") })?;
+        let row = row.ok_or_else(|| lost("version", id))?;
         self.remember(id, row);
         Ok(row)
     }
@@ -248,16 +249,18 @@ pub fn load(
     };
     let mut taken = BTreeSet::new();
     for key in keys {
-        let sql = Sql("select id, version, row_digest from version where item_key = ?1");
+        // The index alone says which there are: only the one that is installed is read.
+        let sql = Sql("select id from version where item_key = ?1");
+        let mut held = None;
         engine.query(sql, &[key.into()], &mut |cells| {
-            let mut c = Cells::new("version", cells);
-            let installed = Installed { id: c.int()?, version: c.string()?, row: c.digest()? };
-            if ids.binary_search(&installed.id).is_ok() {
-                taken.insert(installed.id);
-                software.touched.insert(key.clone(), installed);
-            }
-            Ok(crate::store::engine::Next::More)
+            held = Some(Cells::new("version", cells).int()?).filter(|id| ids.binary_search(id).is_ok());
+            Ok(if held.is_some() { Next::Enough } else { Next::More })
         })?;
+        if let Some(id) = held {
+            taken.insert(id);
+            let (key, installed) = installed(engine, id)?;
+            software.touched.insert(key, installed);
+        }
     }
     software.others.reserve(ids.len());
     for id in ids.into_iter().filter(|id| !taken.contains(id)) {
@@ -267,12 +270,15 @@ pub fn load(
 }
 
 fn installed(engine: &mut dyn Engine, id: i64) -> Result<(String, Installed), Error> {
-    let sql = Sql("select item_key, id, version, row_digest from version where id = ?1");
+    let sql = Sql(concat!("select ", columns!(), ", v.row_digest from version v where v.id = ?1"));
     let found = one(engine, sql, &[id.into()], |cells| {
         let mut c = Cells::new("version", cells);
-        Ok((c.string()?, Installed { id: c.int()?, version: c.string()?, row: c.digest()? }))
+        c.sum(7)?;
+        let (id, _title, version, _sort) = (c.int()?, c.int()?, c.string()?, c.bytes()?);
+        let (key, _publisher, _size) = (c.string()?, c.opt_text()?, c.opt_int()?);
+        Ok((key, Installed { id, version, row: c.digest()? }))
     })?;
-    found.ok_or_else(|| Error::Damaged { table: "version", what: format!("number {id} is missing") })
+    found.ok_or_else(|| lost("version", id))
 }
 
 /// Reads a version's digest and body; the one is the sum of the other.
@@ -292,8 +298,8 @@ pub fn items(engine: &mut dyn Engine, asset: AssetId, section: &str) -> Result<V
     let mut items = Vec::new();
     for id in ids(engine, asset, section)? {
         let sql = Sql("select row_digest, body from version where id = ?1");
-        let mut found = all(engine, sql, &[id.into()], |cells| body(&mut Cells::new("version", cells)))?;
-        items.append(&mut found);
+        let found = one(engine, sql, &[id.into()], |cells| body(&mut Cells::new("version", cells)))?;
+        items.push(found.ok_or_else(|| lost("version", id))?);
     }
     items.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(items)

@@ -16,7 +16,7 @@ const FLIPS: usize = 400;
 const PAGE_BYTES: usize = 4096;
 
 /// A database with something in every table that is served, without free space in its pages.
-fn filled(path: &Path) -> PathBuf {
+pub fn filled(path: &Path) -> PathBuf {
     let mut writer = writer(fresh(path), path);
     let ticket = |title: &str| {
         let new = NewTicket {

@@ -15,7 +15,7 @@ fn with(path: &Path, sql: &str) {
 fn a_newer_schema_is_refused_untouched() {
     let (_directory, path) = place();
     drop(fresh(&path));
-    with(&path, "insert into migration values (2, '002-later', 'x', 0)");
+    with(&path, "insert into migration values (2, '002-later', 'x', 0, 0)");
     let before = fs::read(&path).expect("bytes");
     let refused = open::writer(&path, NOW).err().expect("a refusal");
     assert!(matches!(refused, OpenError::Newer { found: 2, known: 1, .. }), "{refused}");

@@ -8,6 +8,8 @@ use crate::store::read::assets::{self, AssetFilter, Sort};
 use crate::store::read::software::{self, Op, SoftwareFilter};
 use crate::store::table;
 use crate::store::table::software::Dictionary;
+use shared::checkin::State;
+use shared::digest::Digest;
 use shared::id::AssetId;
 
 const MACHINES: u128 = 57;
@@ -32,6 +34,17 @@ fn fleet() -> (TempDir, Sqlite) {
         table::asset::put_addresses(&mut engine, id, &[format!("192.0.2.{n}")]).expect("addresses");
         let rows = [package("bash", "5.2.15-2+b7"), package("openssl", &format!("3.0.{n}-1~deb12u1"))];
         table::software::put(&mut engine, &mut dictionary, id, "dpkg", &[], &rows).expect("software");
+        let head = Section {
+            name: "dpkg".into(),
+            state: State::Seen,
+            digest: Digest::default(),
+            rows: 2,
+            problems: Vec::new(),
+            truncated: false,
+            held: None,
+            changed: NOW,
+        };
+        table::section::put(&mut engine, id, &head).expect("a head");
     }
     engine.commit().expect("commit");
     (directory, engine)

@@ -14,6 +14,14 @@ const ROWS: usize = 500;
 
 /// Rows in words, each with what it is.
 type Told = BTreeSet<String>;
+/// What a good register tells.
+pub struct Right {
+    /// What there is to ask for.
+    ids: Told,
+    /// Every list.
+    lists: Vec<Told>,
+}
+
 /// One list.
 type List = fn(&mut dyn Engine, &Told) -> Result<Told, Error>;
 
@@ -54,6 +62,9 @@ const LISTS: &[List] = &[
     |e, known| each(known, "asset", |id| Ok(words(id, assets::sections(e, asset(id)?)?))),
     |e, known| each(known, "asset", |id| Ok(words(id, assets::addresses(e, asset(id)?)?))),
     |e, known| each(known, "asset", |id| Ok(words(id, software::of_asset(e, asset(id)?, None, &page())?.rows))),
+    |e, known| one(known, "agent", |id| agents::by_id(e, id.parse().map_err(|_| Error::Cursor)?)),
+    |e, known| one(known, "asset", |id| assets::by_id(e, asset(id)?)),
+    |e, known| one(known, "ticket", |id| tickets::by_id(e, id.parse().map_err(|_| Error::Cursor)?)),
     |e, known| {
         each(known, "ticket", |id| {
             let id = id.parse().map_err(|_| Error::Cursor)?;
@@ -75,27 +86,48 @@ fn each(known: &Told, what: &str, mut list: impl FnMut(&str) -> Result<Told, Err
     Ok(told)
 }
 
+/// What is told of each thing of this kind when it is asked for alone; of one that cannot be read nothing.
+fn one<T: Debug>(known: &Told, what: &str, mut read: impl FnMut(&str) -> Result<T, Error>) -> Result<Told, Error> {
+    let ids = known.iter().filter_map(|known| known.strip_prefix(what)?.strip_prefix(" id "));
+    Ok(ids.filter_map(|id| Some(format!("alone {what} {id} {:?}", read(id).ok()?))).collect())
+}
+
 /// All that a good register tells.
 ///
 /// # Errors
 /// One that is not good.
-pub fn all(path: &Path) -> Result<Told> {
+pub fn all(path: &Path) -> Result<Right> {
     let mut engine = open::reader(path)?;
-    let mut told = Told::new();
+    let mut ids = Told::new();
     let assets = assets::list(&mut engine, &assets::AssetFilter::default(), assets::Sort::Id, &page())?.rows;
-    told.extend(assets.iter().map(|row| format!("asset id {}", row.asset.id)));
+    ids.extend(assets.iter().map(|row| format!("asset id {}", row.asset.id)));
     let tickets = tickets::list(&mut engine, &tickets::TicketFilter::default(), &page())?.rows;
-    told.extend(tickets.iter().map(|ticket| format!("ticket id {}", ticket.id)));
-    for list in LISTS {
-        let mut rows = list(&mut engine, &told)?;
-        told.append(&mut rows);
-    }
-    Ok(told)
+    ids.extend(tickets.iter().map(|ticket| format!("ticket id {}", ticket.id)));
+    let agents = agents::fleet(&mut engine)?;
+    ids.extend(agents.iter().map(|(agent, _)| format!("agent id {}", agent.id)));
+    let lists = LISTS.iter().map(|list| list(&mut engine, &ids)).collect::<Result<_, _>>()?;
+    Ok(Right { ids, lists })
 }
 
-/// A row that is told and was never written, if there is one. What cannot be read is told by nobody.
-pub fn wrong(path: &Path, right: &Told) -> Option<String> {
-    let mut engine = open::reader(path).ok()?;
-    let told = LISTS.iter().filter_map(|list| list(&mut engine, right).ok()).flatten();
-    told.into_iter().find(|row| !right.contains(row))
+/// What a flipped bit made of what is told.
+#[derive(Debug, Default)]
+pub struct Wrong {
+    /// A row that is told and was never written.
+    pub told: Option<String>,
+    /// A row that is missing in a list that is told for whole.
+    pub left_out: Option<String>,
+}
+
+/// What is wrong with what is told. What cannot be read is told by nobody.
+pub fn wrong(path: &Path, right: &Right) -> Wrong {
+    let Ok(mut engine) = open::reader(path) else { return Wrong::default() };
+    let mut wrong = Wrong::default();
+    for (list, whole) in LISTS.iter().zip(&right.lists) {
+        let Ok(told) = list(&mut engine, &right.ids) else { continue };
+        wrong.told = wrong.told.or_else(|| told.difference(whole).next().cloned());
+        // Of what is asked for alone every answer counts by itself.
+        let left_out = || whole.difference(&told).find(|row| !row.starts_with("alone ")).cloned();
+        wrong.left_out = wrong.left_out.or_else(left_out);
+    }
+    wrong
 }
